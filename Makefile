@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Carryall: `make help` lists the targets. All outputs go under build/.
+
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+SHELL := /bin/bash
+
+VERSION := 0.1.0
+PREFIX  ?= /usr/local
+DESTDIR ?=
+CC      ?= gcc
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
+CLANG   ?= clang
+BUILD   ?= build
+JOBS    ?= $(shell nproc)
+
+# --- what it needs ---------------------------------------------------------
+DEPS_BUILD := gcc make clang llvm pkgconf libdpdk-dev libbpf-dev bpftool \
+	libconfig-dev libnl-route-3-dev libcap-ng-dev libseccomp-dev \
+	libjansson-dev libnuma-dev
+DEPS_TEST := $(DEPS_BUILD) check libsubunit-dev libclang-rt-14-dev \
+	clang-format clang-tidy cppcheck shellcheck mandoc iproute2 ethtool \
+	tcpdump procps iputils-ping curl jq nginx-light wrk apache2-utils \
+	iperf3 dnsmasq-base bind9-dnsutils python3
+DEPS_LAB := $(DEPS_BUILD) iproute2 ethtool tcpdump procps iputils-ping curl \
+	jq nginx-light wrk
+
+# Installs what is missing; silent and quick when nothing is.
+define need
+@missing=$$(for p in $(1); do \
+	s=$$(dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null); \
+	[ "$$s" = installed ] || echo $$p; done); \
+[ -z "$$missing" ] || { echo "installing:" $$missing; \
+	apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive \
+	apt-get install -y -q --no-install-recommends $$missing >/dev/null; }
+endef
+
+# --- sources ---------------------------------------------------------------
+NF_DIRS   := $(patsubst nf/%/,%,$(sort $(wildcard nf/*/)))
+DP_SRC    := $(wildcard dataplane/*.c dataplane/*/*.c)
+NF_SRC    := $(wildcard nf/*/*.c)
+CTRL_SRC  := $(wildcard ctrl/*.c ctrl/*/*.c)
+APP_SRC   := $(wildcard appliance/*.c)
+BPF_SRC   := $(wildcard ctrl/*/*.bpf.c)
+CTRL_SRC  := $(filter-out $(BPF_SRC),$(CTRL_SRC))
+UNIT_SRC  := $(wildcard tests/unit/test_*.c)
+FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
+PERF_SRC  := $(wildcard perf/*.c)
+
+GEN       := build/gen
+SKELS     := $(patsubst %.bpf.c,$(GEN)/%.skel.h,$(notdir $(BPF_SRC)))
+NF_LIST   := $(GEN)/nf_list.c
+
+# --- flags -----------------------------------------------------------------
+WARN := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla \
+	-Wstrict-prototypes -Wpointer-arith -Wundef -Wformat=2
+OPT  ?= -O3 -g
+PKGS := libbpf libconfig libnl-route-3.0 libcap-ng libseccomp jansson
+BASE_FLAGS = -std=gnu11 $(OPT) $(WARN) -D_GNU_SOURCE -I. -I$(GEN) \
+	-DCARRYALL_VERSION='"$(VERSION)"' -MMD -MP $(SAN)
+# System headers by -isystem: their warnings are not ours.
+DPDK_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags \
+	libdpdk 2>/dev/null))
+PKG_CFLAGS  := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags \
+	$(PKGS) 2>/dev/null))
+
+# DPDK is linked statically with the drivers we use and no others, so that an
+# instance starts in a fraction of a second and needs no plugin directory.
+DPDK_DRIVERS := mempool_ring bus_vdev net_af_xdp
+DPDK_LIBS    := hash ethdev mbuf mempool net meter rcu ring eal telemetry kvargs
+DPDK_LDLIBS  := -Wl,--whole-archive \
+	$(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
+	-Wl,--start-group $(DPDK_LIBS:%=-l:librte_%.a) -Wl,--end-group \
+	-lxdp -lbpf -lelf -lz -lnuma -lbsd -lpthread -ldl -lm
+LDLIBS = $(DPDK_LDLIBS) $(shell pkg-config --libs $(PKGS))
+LDFLAGS = $(SAN) -Wl,-z,relro,-z,now
+
+# --- objects ---------------------------------------------------------------
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+LIB_SRC := $(DP_SRC) $(NF_SRC) $(CTRL_SRC)
+LIB_OBJ  = $(call obj,$(LIB_SRC)) $(BUILD)/obj/nf_list.o
+APP_OBJ  = $(call obj,$(APP_SRC))
+LIB      = $(BUILD)/libcarryall.a
+
+.PHONY: all deps deps-test deps-lab help test unit fuzz lint e2e demo lab \
+	lab-down perf install clean compile compile-clang format man
+
+all: deps ## build everything: build/carryall
+	@$(MAKE) -j$(JOBS) compile
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | \
+		sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+deps: ## install what the build needs (Debian 12; quick when there)
+	$(call need,$(DEPS_BUILD))
+
+deps-test:
+	$(call need,$(DEPS_TEST))
+
+deps-lab:
+	$(call need,$(DEPS_LAB))
+
+compile: $(BUILD)/carryall
+
+$(BUILD)/carryall: $(APP_OBJ) $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $(APP_OBJ) $(LIB) $(LDLIBS)
+
+$(LIB): $(LIB_OBJ)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/obj/%.o: EXTRA = $(DPDK_CFLAGS) $(PKG_CFLAGS)
+$(BUILD)/obj/ctrl/%.o: EXTRA = $(PKG_CFLAGS)
+$(BUILD)/obj/%.o: %.c | $(SKELS)
+	@mkdir -p $(@D)
+	$(CC) $(BASE_FLAGS) $(EXTRA) -c -o $@ $<
+
+$(BUILD)/obj/nf_list.o: $(NF_LIST)
+	@mkdir -p $(@D)
+	$(CC) $(BASE_FLAGS) $(DPDK_CFLAGS) -c -o $@ $<
+
+# The list of functions is the list of folders under nf/.
+$(NF_LIST): $(wildcard nf/*/) Makefile
+	@mkdir -p $(@D)
+	@{ echo '#include "dataplane/nf.h"'; \
+	for f in $(NF_DIRS); do echo "extern const struct nf nf_$$f;"; done; \
+	echo 'const struct nf *const nf_all[] = {'; \
+	for f in $(NF_DIRS); do echo "	&nf_$$f,"; done; \
+	echo '	0,'; echo '};'; } > $@
+
+# BPF: one object and one skeleton per program file.
+$(GEN)/%.bpf.o: ctrl/xdp/%.bpf.c
+	@mkdir -p $(@D)
+	$(CLANG) -O2 -g -Wall -Wextra -Werror -target bpf -mcpu=v3 -I. \
+		-isystem /usr/include/$(shell gcc -print-multiarch) \
+		-MMD -MF $@.d -MT $@ -c -o $@ $<
+
+$(GEN)/%.skel.h: $(GEN)/%.bpf.o
+	bpftool gen skeleton $< name $*_bpf > $@
+
+-include $(wildcard $(GEN)/*.d)
+-include $(shell [ -d build ] && find build -name '*.d' -path '*/obj/*')
+
+# --- tests -----------------------------------------------------------------
+# Unit tests are built under the sanitizers, into their own tree.
+UNIT_BIN := $(patsubst tests/unit/%.c,build/asan/unit/%,$(UNIT_SRC))
+ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
+
+build/asan/unit/%: build/asan/obj/tests/unit/%.o build/asan/libcarryall.a
+	@mkdir -p $(@D)
+	$(CC) $(ASAN) -o $@ $< build/asan/libcarryall.a $(LDLIBS) \
+		$(shell pkg-config --libs check)
+
+unit-bins: $(UNIT_BIN)
+
+unit-build:
+	@$(MAKE) -j$(JOBS) BUILD=build/asan OPT="-O1 -g" SAN="$(ASAN)" unit-bins
+
+FUZZ_BIN := $(patsubst tests/fuzz/%.c,build/fuzz/bin/%,$(FUZZ_SRC))
+FUZZ_SAN := -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize-recover=all
+
+build/fuzz/bin/%: build/fuzz/obj/tests/fuzz/%.o build/fuzz/libcarryall.a
+	@mkdir -p $(@D)
+	$(CLANG) -fsanitize=fuzzer,address,undefined -o $@ $< \
+		build/fuzz/libcarryall.a $(LDLIBS)
+
+fuzz-bins: $(FUZZ_BIN)
+
+fuzz-build:
+	@$(MAKE) -j$(JOBS) BUILD=build/fuzz CC=$(CLANG) OPT="-O1 -g" \
+		SAN="$(FUZZ_SAN)" fuzz-bins
+
+compile-clang:
+	@$(MAKE) -j$(JOBS) BUILD=build/clang CC=$(CLANG) compile
+
+test: deps-test ## every test: both compilers, unit, fuzz, lint, end to end
+	@tests/run
+
+unit: deps-test ## the unit tests alone
+	@tests/run unit
+
+fuzz: deps-test ## a short fuzz of each parser
+	@tests/run fuzz
+
+lint: deps-test ## format, includes across layers, cppcheck, shellcheck
+	@tests/run lint
+
+e2e: deps-test ## end to end in network namespaces, with kernel peers
+	@tests/run e2e
+
+format: ## let clang-format decide
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+# --- lab, demo, benchmarks -------------------------------------------------
+demo: deps-lab ## see it work: a lab in namespaces, real traffic, faults
+	@$(MAKE) -j$(JOBS) compile
+	@tests/lab/demo.sh
+
+lab: deps-lab ## leave the demo's lab up, to play
+	@$(MAKE) -j$(JOBS) compile
+	@tests/lab/lab.sh up
+
+lab-down: ## end the lab
+	@tests/lab/lab.sh down
+
+PERF_BIN := $(patsubst perf/%.c,$(BUILD)/perf/%,$(PERF_SRC))
+
+$(BUILD)/perf/%: $(BUILD)/obj/perf/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+
+perf-bins: $(PERF_BIN)
+
+perf: deps-test ## benchmarks: a table, and build/perf/report.json
+	@$(MAKE) -j$(JOBS) compile perf-bins
+	@perf/run
+
+# --- install ---------------------------------------------------------------
+man: $(BUILD)/carryall ## build/carryall.conf.5 from the table of keys
+	@{ cat appliance/carryall.conf.5.in; $(BUILD)/carryall keys --mdoc; } \
+		> $(BUILD)/carryall.conf.5
+
+install: all man ## install below $(DESTDIR)$(PREFIX)
+	install -D -m 755 $(BUILD)/carryall $(DESTDIR)$(PREFIX)/sbin/carryall
+	install -D -m 644 appliance/carryall.8 \
+		$(DESTDIR)$(PREFIX)/share/man/man8/carryall.8
+	install -D -m 644 $(BUILD)/carryall.conf.5 \
+		$(DESTDIR)$(PREFIX)/share/man/man5/carryall.conf.5
+	install -d $(DESTDIR)$(PREFIX)/share/carryall/examples \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's,@PREFIX@,$(PREFIX),' appliance/carryall@.service.in > \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/carryall@.service
+	install -m 644 conf/*.cfg $(DESTDIR)$(PREFIX)/share/carryall/examples
+
+clean: ## remove build/
+	rm -rf build

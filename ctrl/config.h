@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The configuration: a libconfig file made into one validated structure.
+ *
+ * Every key stands in one table (ctrl/keys.c): name, type, unit, range,
+ * default and help. The table drives parsing, checking, `carryall check` and
+ * the man page. All faults of a file are found in one pass; a file with a
+ * fault yields no structure at all.
+ */
+#ifndef CARRYALL_CONFIG_H
+#define CARRYALL_CONFIG_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "dataplane/grant.h"
+
+#define CONFIG_UPLINKS_MAX   16
+#define CONFIG_FUNCTIONS_MAX 32
+#define CONFIG_INSTANCES_MAX 64 /* per function */
+
+enum config_xdp_mode {
+	CONFIG_XDP_AUTO, /* native where the driver has it, else generic */
+	CONFIG_XDP_NATIVE,
+	CONFIG_XDP_GENERIC,
+};
+
+enum config_pages {
+	CONFIG_PAGES_AUTO, /* huge pages where they can be had */
+	CONFIG_PAGES_HUGE, /* refuse to run without */
+	CONFIG_PAGES_SMALL,
+};
+
+/* `line` is where the entry begins, for messages of later stages. */
+struct config_uplink {
+	char name[GRANT_NAME_MAX];
+	char device[IFNAMSIZ];
+	char provider[GRANT_NAME_MAX];
+	enum config_xdp_mode mode;
+	int line;
+};
+
+struct config_backend {
+	struct ip_addr addr;
+	uint16_t port; /* host order */
+	uint16_t weight;
+	int line;
+};
+
+struct config_service {
+	char name[GRANT_NAME_MAX];
+	struct ip_addr addr;
+	uint16_t port; /* host order; 0 with ICMP */
+	uint8_t proto; /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP */
+	enum grant_scheduler scheduler;
+	bool hash_source;
+	unsigned int n_backends;
+	struct config_backend *backends;
+	int line;
+};
+
+struct config_function {
+	char name[GRANT_NAME_MAX];
+	char type[GRANT_NAME_MAX];
+	unsigned int uplink;         /* index: where services are */
+	unsigned int backend_uplink; /* index: where SNAT addresses are */
+	unsigned int instances;
+	unsigned int cores[CONFIG_INSTANCES_MAX]; /* one per instance */
+	unsigned int buckets;
+	uint64_t rate_bps;        /* per instance, transmitted; 0: no limit */
+	uint64_t packet_rate;     /* per instance, packets/s; 0: no limit */
+	uint32_t max_connections; /* per instance; a power of two */
+	uint32_t max_half_open;   /* per instance */
+	struct grant_timeouts timeouts;
+	unsigned int n_snat;
+	struct ip_addr *snat;
+	unsigned int n_services;
+	struct config_service *services;
+	int line;
+};
+
+struct config {
+	char file[256];
+	char name[GRANT_NAME_MAX];
+	char user[GRANT_NAME_MAX]; /* whom instances run as */
+	char state[256];           /* directory of what outlives a stop */
+	bool share_cores;
+	enum config_pages pages;
+	unsigned int n_uplinks;
+	struct config_uplink *uplinks;
+	unsigned int n_functions;
+	struct config_function *functions;
+};
+
+/* What a machine must say for a config to be checked against it. */
+struct config_machine {
+	void *ctx;
+	/* 1 if CPU `cpu` is there and usable, else 0. */
+	int (*has_core)(void *ctx, unsigned int cpu);
+	/* 1 if a network device `name` exists, else 0. */
+	int (*has_device)(void *ctx, const char *name);
+	/* 1 if a user `name` exists, else 0. */
+	int (*has_user)(void *ctx, const char *name);
+};
+
+/* The machine we are on. */
+extern const struct config_machine config_this_machine;
+
+/* What a config may name as a `type`: made from the functions of the build. */
+struct config_type {
+	const char *name;
+	uint32_t flags; /* NF_NEEDS_BACKENDS, NF_PROTO_*: see dataplane/nf.h */
+};
+
+/* One fault: "FILE:LINE: what is wrong; what is allowed". */
+struct config_fault {
+	char file[256]; /* of the include, if it is there */
+	int line;
+	char text[512];
+};
+
+struct config_faults {
+	unsigned int n;
+	struct config_fault *fault; /* in order of file and line */
+};
+
+/*
+ * Read and check `path`. `types` ends with a NULL name. Returns the config,
+ * owned by the caller until config_free(), or NULL with at least one entry
+ * in `faults`, which the caller initialises to zero and frees with
+ * config_faults_free() in either case. Thread: any; blocks on the file.
+ */
+struct config *config_read(const char *path, const struct config_type *types,
+	const struct config_machine *machine, struct config_faults *faults);
+
+/* The same from text[0..len), as if it were the file `path`: for fuzzing. */
+struct config *config_read_text(const char *path, const char *text, size_t len,
+	const struct config_type *types, const struct config_machine *machine,
+	struct config_faults *faults);
+
+void config_free(struct config *config);
+void config_faults_free(struct config_faults *faults);
+
+/* Print each fault as a line "FILE:LINE: text". */
+void config_faults_print(const struct config_faults *faults, FILE *out);
+
+/* Print the table of keys: as mdoc for the man page, or as text. */
+void config_keys_print(FILE *out, bool mdoc);
+
+/* "10.0.0.1" or "fd00::1" to an address: 0 or -EINVAL. */
+int ip_addr_parse(const char *text, struct ip_addr *addr);
+/* An address as text into buf, which holds at least 46 bytes; returns it. */
+const char *ip_addr_format(const struct ip_addr *addr, char buf[46]);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * An instance's counters, in shared memory.
+ *
+ * One writer, the instance; the control plane maps the file read-only and
+ * reads while it is written: each counter is one aligned word. The file
+ * outlives the instance, so counters go on over a restart; gauges (named so
+ * below) are set to zero when an instance starts. Counters carry their
+ * names, so that a control plane of another version still shows them.
+ *
+ * Cache lines: the first line is written every loop, the others when
+ * something happens. Nothing here is read on the per-packet path.
+ */
+#ifndef CARRYALL_STATS_H
+#define CARRYALL_STATS_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "grant.h"
+
+#define STATS_MAGIC     0x54415453u /* "STAT" */
+#define STATS_VERSION   1
+#define STATS_DROPS_MAX 64
+
+enum stats_state {
+	STATS_STARTING,
+	STATS_SERVING,
+	STATS_STOPPED,
+};
+
+struct stats_service {
+	uint64_t connections;    /* gauge: now */
+	uint64_t opened;         /* connections since ever */
+	uint64_t packets, bytes; /* forwarded, both directions */
+};
+
+struct stats_backend {
+	struct ip_addr addr; /* who it is: set by the instance */
+	uint16_t port;
+	uint16_t service;
+	uint32_t used;        /* 0: free slot */
+	uint64_t connections; /* gauge: now */
+	uint64_t opened;
+	uint64_t packets, bytes;
+	uint64_t failed; /* hand-shakes reset, refused or timed out */
+};
+
+struct stats {
+	/* line 0: written every loop */
+	uint64_t busy_tsc; /* cycles in loops that found work */
+	uint64_t idle_tsc; /* cycles in loops that did not, sleep included */
+	uint64_t rx_packets, rx_bytes;
+	uint64_t tx_packets, tx_bytes;
+	uint64_t loops, sleeps;
+
+	/* line 1: who is writing */
+	uint32_t magic, version;
+	uint32_t size;  /* sizeof(struct stats) */
+	uint32_t state; /* enum stats_state */
+	uint32_t pid;
+	uint32_t pad;
+	uint64_t tsc_hz;
+	uint64_t started_ns; /* CLOCK_MONOTONIC: first packet could be served */
+	uint64_t starts;     /* how often an instance began on these counters */
+	uint64_t misdirected; /* packets of a bucket that is not ours */
+	uint64_t tx_full;     /* packets the VNIC did not take; dropped */
+
+	/* connections, written by the function */
+	uint64_t connections;  /* gauge */
+	uint64_t half_open;    /* gauge */
+	uint64_t opened;       /* ever */
+	uint64_t evicted;      /* half-open ones that made room */
+	uint64_t memory_bytes; /* gauge: of the function's tables */
+
+	/* drops by name: reason r counts in drop[r], named drop_name[r] */
+	uint32_t n_drops;
+	uint32_t pad2;
+	uint64_t drop[STATS_DROPS_MAX];
+	char drop_name[STATS_DROPS_MAX][GRANT_NAME_MAX];
+
+	struct stats_service service[GRANT_SERVICES_MAX];
+	struct stats_backend backend[GRANT_BACKENDS_MAX];
+};
+
+_Static_assert(offsetof(struct stats, magic) == 64, "line 0 is one cache line");
+
+#endif
