@@ -21,7 +21,7 @@ JOBS    ?= $(shell nproc)
 # --- what it needs ---------------------------------------------------------
 DEPS_BUILD := gcc make clang llvm pkgconf libdpdk-dev libbpf-dev bpftool \
 	libconfig-dev libnl-route-3-dev libcap-ng-dev libseccomp-dev \
-	libjansson-dev libnuma-dev
+	libjansson-dev libnuma-dev libsystemd-dev
 DEPS_TEST := $(DEPS_BUILD) check libsubunit-dev libclang-rt-14-dev \
 	clang-format clang-tidy cppcheck shellcheck mandoc iproute2 ethtool \
 	tcpdump procps iputils-ping curl jq nginx-light wrk apache2-utils \
@@ -59,7 +59,8 @@ NF_LIST   := $(GEN)/nf_list.c
 WARN := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla \
 	-Wstrict-prototypes -Wpointer-arith -Wundef -Wformat=2
 OPT  ?= -O3 -g
-PKGS := libbpf libconfig libnl-route-3.0 libcap-ng libseccomp jansson
+PKGS := libbpf libconfig libnl-route-3.0 libcap-ng libseccomp jansson \
+	libsystemd
 BASE_FLAGS = -std=gnu11 $(OPT) $(WARN) -D_GNU_SOURCE -I. -I$(GEN) \
 	-DCARRYALL_VERSION='"$(VERSION)"' -MMD -MP $(SAN)
 # System headers by -isystem: their warnings are not ours.
