@@ -154,7 +154,10 @@ void config_faults_print(const struct config_faults *faults, FILE *out);
 /* Print the table of keys: as mdoc for the man page, or as text. */
 void config_keys_print(FILE *out, bool mdoc);
 
-/* "10.0.0.1" or "fd00::1" to an address: 0 or -EINVAL. */
+/*
+ * "10.0.0.1" or "fd00::1" to an address: 0 or -EINVAL. An IPv4-mapped
+ * address in IPv6 text ("::ffff:10.0.0.1") is -EINVAL.
+ */
 int ip_addr_parse(const char *text, struct ip_addr *addr);
 /* An address as text into buf, which holds at least 46 bytes; returns it. */
 const char *ip_addr_format(const struct ip_addr *addr, char buf[46]);
