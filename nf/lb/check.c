@@ -126,8 +126,7 @@ lb_configure(const struct grant *g, char *why, size_t len)
 	return rc;
 }
 
-/* --- memory ----------------------------------------------------------------
- */
+/* --- memory --- */
 
 /* What DPDK's allocator adds to a piece, rounded up. */
 #define PIECE 256

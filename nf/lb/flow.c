@@ -137,6 +137,23 @@ flow_lookup(const struct flow_table *t, uint64_t key, enum flow_dir *dir)
 	return flow_of(t, (uintptr_t)data, dir);
 }
 
+void
+flow_warm(const struct flow_table *t, const uint64_t *key, uint32_t n)
+{
+	const void *key_at[FLOW_WARM_MAX];
+	hash_sig_t sig[FLOW_WARM_MAX];
+	void *data[FLOW_WARM_MAX];
+	uint64_t hits;
+
+	for (uint32_t i = 0; i < n; i++) {
+		key_at[i] = &key[i];
+		sig[i] = (hash_sig_t)key[i];
+	}
+	if (n > 0)
+		rte_hash_lookup_with_hash_bulk_data(
+			t->hash, key_at, sig, n, &hits, data);
+}
+
 struct flow *
 flow_alloc(struct flow_table *t)
 {

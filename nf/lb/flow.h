@@ -211,6 +211,13 @@ struct flow *flow_lookup(
 	const struct flow_table *t, uint64_t key, enum flow_dir *dir);
 
 /*
+ * Fetch what rte_hash keeps for key[0..n), n <= FLOW_WARM_MAX, all at once:
+ * who is about to add or delete them one by one then waits for memory once.
+ */
+#define FLOW_WARM_MAX 64
+void flow_warm(const struct flow_table *t, const uint64_t *key, uint32_t n);
+
+/*
  * A free entry, zeroed and in state FREE, or NULL if the table is full. It
  * is in no list yet.
  */

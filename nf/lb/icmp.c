@@ -31,8 +31,7 @@
 
 #define TTL_MADE 64
 
-/* --- translating ------------------------------------------------------------
- */
+/* --- translating --- */
 
 /*
  * The connection that the error is about, and the direction it takes. The
@@ -159,8 +158,7 @@ lb_icmp(struct lb *lb, const struct packet *p)
 	return NF_TX;
 }
 
-/* --- making ------------------------------------------------------------------
- */
+/* --- making --- */
 
 static int
 may_answer(struct lb *lb)

@@ -35,8 +35,7 @@ struct batch {
 	uint64_t hits;
 };
 
-/* --- whose packet is it ------------------------------------------------------
- */
+/* --- whose packet is it --- */
 
 uint64_t
 lb_packet_key(const struct lb *lb, const struct packet *p)
@@ -105,8 +104,7 @@ lb_flow_between(const struct lb *lb, const struct flow *f, enum flow_dir dir,
 	       ip_addr_eq(dst, &lb->snat[f->snat].addr);
 }
 
-/* --- a packet of a known connection ------------------------------------------
- */
+/* --- a packet of a known connection --- */
 
 static void
 change_state(struct lb *lb, struct flow *f, enum flow_dir dir,
@@ -182,8 +180,7 @@ forward(struct lb *lb, struct flow *f, enum flow_dir dir,
 	return NF_TX;
 }
 
-/* --- all others
- * --------------------------------------------------------------- */
+/* --- all others --- */
 
 /*
  * A SYN on a closed connection opens a new one, on a new port. Only where a
@@ -205,32 +202,39 @@ begins_anew(const struct lb *lb, const struct flow *f, enum flow_dir dir,
 	       b->member == LB_NONE || lb_hop(b) == 0;
 }
 
+/* A packet whose connection is there, now that its key is looked up again. */
 static nf_verdict
-forward_new(struct lb *lb, const struct packet *p)
+forward_found(struct lb *lb, struct flow *f, enum flow_dir dir,
+	const struct packet *p)
 {
-	nf_verdict why;
-	struct flow *f = lb_open(lb, p, &why);
+	struct lb_opening o;
 
-	return f == NULL ? why : forward(lb, f, FLOW_CLIENT, p);
-}
-
-/* A packet that the bulk lookup found nothing for, or the wrong entry. */
-static nf_verdict
-forward_miss(struct lb *lb, const struct packet *p)
-{
-	enum flow_dir dir;
-	struct flow *f = flow_lookup(&lb->flows, lb_packet_key(lb, p), &dir);
-
-	/* An earlier packet of this burst may have made or ended it. */
-	if (f == NULL)
-		return forward_new(lb, p);
 	if (!flow_is(lb, f, dir, p))
 		return NF_DROP(LB_DROP_HASH_COLLISION);
-	if (begins_anew(lb, f, dir, p)) {
-		lb_close(lb, f);
-		return forward_new(lb, p);
-	}
-	return forward(lb, f, dir, p);
+	if (!begins_anew(lb, f, dir, p))
+		return forward(lb, f, dir, p);
+	lb_close(lb, f);
+	lb_open_choose(lb, p, &o);
+	lb_open_port(lb, p, &o);
+	f = lb_open_enter(lb, p, &o);
+	return f == NULL ? o.verdict : forward(lb, f, FLOW_CLIENT, p);
+}
+
+/*
+ * A packet that the bulk lookup found nothing for, or the wrong entry. An
+ * earlier packet of the burst may have made or ended its connection, so a
+ * failure to open one is believed only after a second look.
+ */
+static nf_verdict
+forward_opening(struct lb *lb, const struct packet *p, struct lb_opening *o)
+{
+	struct flow *f = lb_open_enter(lb, p, o);
+	enum flow_dir dir;
+
+	if (f != NULL)
+		return forward(lb, f, FLOW_CLIENT, p);
+	f = flow_lookup(&lb->flows, lb_packet_key(lb, p), &dir);
+	return f == NULL ? o->verdict : forward_found(lb, f, dir, p);
 }
 
 static nf_verdict
@@ -247,8 +251,7 @@ forward_odd(struct lb *lb, const struct packet *p)
 	return f == NULL ? NF_DROP(NF_DROP_FRAGMENT) : forward(lb, f, dir, p);
 }
 
-/* --- the burst
- * ------------------------------------------------------------------ */
+/* --- the burst --- */
 
 static inline int
 is_plain(const struct packet *p)
@@ -306,19 +309,58 @@ batch_find(const struct lb *lb, struct batch *b)
 				&lb->flows, (uintptr_t)b->found[k], &dir));
 }
 
-static inline nf_verdict
-batch_forward(struct lb *lb, const struct batch *b, uint16_t k)
+/* 1 if the k-th plain packet is of a known connection, and was forwarded. */
+static inline int
+batch_forward(
+	struct lb *lb, const struct batch *b, uint16_t k, nf_verdict *verdict)
 {
 	const struct packet *p = &b->packet[b->plain[k]];
 	enum flow_dir dir;
 	struct flow *f;
 
 	if (unlikely(!(b->hits >> k & 1)))
-		return forward_miss(lb, p);
+		return 0;
 	f = flow_of(&lb->flows, (uintptr_t)b->found[k], &dir);
-	if (unlikely(!flow_is(lb, f, dir, p) || f->state == FLOW_CLOSED))
-		return forward_miss(lb, p);
-	return forward(lb, f, dir, p);
+	if (unlikely(f->state == FLOW_CLOSED) || !flow_is(lb, f, dir, p))
+		return 0;
+	verdict[b->plain[k]] = forward(lb, f, dir, p);
+	return 1;
+}
+
+/* The packets miss[0..n), in order: each step for all of them. */
+static __rte_noinline void
+batch_open(struct lb *lb, const struct batch *b, const uint8_t *miss,
+	uint16_t n, nf_verdict *verdict)
+{
+	struct lb_opening o[NF_BURST_MAX];
+	uint64_t key[FLOW_WARM_MAX];
+	uint32_t keys = 0;
+
+	for (uint16_t i = 0; i < n; i++)
+		lb_open_choose(lb, &b->packet[miss[i]], &o[i]);
+	lb_make_way(lb, n);
+	for (uint16_t i = 0; i < n; i++) {
+		lb_open_port(lb, &b->packet[miss[i]], &o[i]);
+		if (o[i].verdict == NF_TX)
+			key[keys++] = o[i].key[FLOW_BACKEND];
+	}
+	flow_warm(&lb->flows, key, keys);
+	for (uint16_t i = 0; i < n; i++)
+		verdict[miss[i]] =
+			forward_opening(lb, &b->packet[miss[i]], &o[i]);
+}
+
+static inline void
+batch_plain(struct lb *lb, const struct batch *b, nf_verdict *verdict)
+{
+	uint8_t miss[NF_BURST_MAX];
+	uint16_t n = 0;
+
+	for (uint16_t k = 0; k < b->n_plain; k++)
+		if (unlikely(!batch_forward(lb, b, k, verdict)))
+			miss[n++] = b->plain[k];
+	if (unlikely(n > 0))
+		batch_open(lb, b, miss, n, verdict);
 }
 
 static void
@@ -332,14 +374,12 @@ lb_burst(void *state, struct rte_mbuf **pkts, uint16_t n, nf_verdict *verdict,
 	lb_read_uplinks(lb);
 	batch_parse(lb, &b, pkts, n, verdict);
 	batch_find(lb, &b);
-	for (uint16_t k = 0; k < b.n_plain; k++)
-		verdict[b.plain[k]] = batch_forward(lb, &b, k);
+	batch_plain(lb, &b, verdict);
 	for (uint16_t k = 0; k < b.n_odd; k++)
 		verdict[b.odd[k]] = forward_odd(lb, &b.packet[b.odd[k]]);
 }
 
-/* --- life
- * --------------------------------------------------------------------- */
+/* --- life --- */
 
 static void
 lb_destroy(void *state)

@@ -51,7 +51,6 @@ enum lb_drop {
 };
 
 struct lb_sched; /* sched.h */
-struct lb_ports; /* snat.h */
 
 /*
  * Slot of a service. `live`: the grant has it. A slot that is not live but
@@ -99,8 +98,8 @@ struct lb_endpoint {
 	struct ip_addr addr;
 	uint16_t port;
 	uint8_t proto;
-	uint32_t refs;           /* backend slots */
-	struct lb_ports **ports; /* [LB_SNATS]; NULL where none */
+	uint32_t refs;   /* backend slots */
+	uint8_t **ports; /* [LB_SNATS] sets: snat.h; or NULL */
 };
 
 /* A first fragment that has passed: where the later ones go. */
@@ -130,6 +129,8 @@ struct lb {
 	uint64_t own[GRANT_BUCKETS_MAX / 64];
 	uint16_t own_index[GRANT_BUCKETS_MAX]; /* among the owned */
 	uint32_t n_own;
+	uint32_t ports;      /* SNAT ports of one bucket */
+	uint32_t port_bytes; /* and of their record: see snat.c */
 
 	uint32_t max_half_open;
 	uint32_t sweep;  /* flow to look at next, ending services' flows */
@@ -150,7 +151,7 @@ struct lb {
 	struct lb_frag frag[LB_FRAGS];
 };
 
-/* --- per packet: lb.c -------------------------------------------------- */
+/* --- per packet: lb.c --- */
 
 /*
  * 1 if packet `p` of direction `dir` belongs to flow `f`, all of its tuple
@@ -167,13 +168,43 @@ int lb_flow_between(const struct lb *lb, const struct flow *f,
 	enum flow_dir dir, const struct ip_addr *src,
 	const struct ip_addr *dst);
 
-/* --- connections: open.c ------------------------------------------------ */
+/* --- connections: open.c --- */
 
 /*
- * The connection that `p` opens, in its first state, or NULL with the drop
- * verdict in *why. `p` belongs to no connection.
+ * A connection that is about to be opened. Opening goes in three steps, so
+ * that a burst of new connections takes each step for all of them, and the
+ * memory that one step asks for is there in the next.
  */
-struct flow *lb_open(struct lb *lb, const struct packet *p, nf_verdict *why);
+struct lb_opening {
+	struct ip_addr client, vip;
+	uint16_t service, backend, snat, snat_port;
+	uint32_t hash, bucket;
+	uint64_t key[2];    /* by direction */
+	nf_verdict verdict; /* NF_TX: it can go on */
+};
+
+/*
+ * Step 1: may `p`, which belongs to no connection, open one, and to which
+ * backend? Sets o->verdict.
+ */
+void lb_open_choose(
+	struct lb *lb, const struct packet *p, struct lb_opening *o);
+
+/* Step 2: take a SNAT port, if o->verdict is still NF_TX. */
+void lb_open_port(struct lb *lb, const struct packet *p, struct lb_opening *o);
+
+/*
+ * Step 3, if o->verdict is still NF_TX: the connection in its first state,
+ * or NULL: then o->verdict says why and the port is given back.
+ */
+struct flow *lb_open_enter(
+	struct lb *lb, const struct packet *p, struct lb_opening *o);
+
+/*
+ * `n` connections may be opened now: fetch what making room for them will
+ * touch.
+ */
+void lb_make_way(struct lb *lb, uint32_t n);
 
 /* End connection `f` and free all it holds. */
 void lb_close(struct lb *lb, struct flow *f);
@@ -185,7 +216,7 @@ void lb_set_state(struct lb *lb, struct flow *f, enum flow_state state);
 uint64_t lb_flow_key(
 	const struct lb *lb, const struct flow *f, enum flow_dir dir);
 
-/* --- tables.c ------------------------------------------------------------ */
+/* --- tables.c --- */
 
 /* Slot of the live service at addr, port, proto, or LB_NONE. */
 uint16_t lb_service_find(const struct lb *lb, const struct ip_addr *addr,
@@ -220,7 +251,7 @@ lb_owns(const struct lb *lb, uint32_t bucket)
 	return (lb->own[bucket / 64] >> (bucket % 64)) & 1;
 }
 
-/* --- the other parts ------------------------------------------------------ */
+/* --- the other parts --- */
 
 /*
  * An ICMP or ICMPv6 error to one of our addresses: rewrite it for whom it is

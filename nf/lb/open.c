@@ -36,7 +36,7 @@ lb_flow_key(const struct lb *lb, const struct flow *f, enum flow_dir dir)
 		b->port, f->snat_port, s->proto);
 }
 
-/* --- counters ------------------------------------------------------------ */
+/* --- counters --- */
 
 static void
 publish(struct lb *lb)
@@ -87,7 +87,7 @@ lb_set_state(struct lb *lb, struct flow *f, enum flow_state state)
 	publish(lb);
 }
 
-/* --- ending --------------------------------------------------------------- */
+/* --- ending --- */
 
 void
 lb_close(struct lb *lb, struct flow *f)
@@ -136,15 +136,40 @@ make_room(struct lb *lb)
 	       evict_half_open(lb);
 }
 
-/* --- opening ----------------------------------------------------------------
+/*
+ * Keys of the n half-open connections that go next, and how many there are;
+ * their ports are fetched.
  */
+static uint32_t
+next_victims(struct lb *lb, uint32_t n, uint64_t *key)
+{
+	const struct flow *f = flow_oldest(&lb->flows, FLOW_LIST_HALF);
+	uint32_t k = 0;
 
-/* What a packet that opens a connection comes to, before anything is taken. */
-struct opening {
-	struct ip_addr client, vip;
-	uint16_t service, backend, snat, snat_port;
-	uint32_t hash, bucket;
-};
+	while (f != NULL && k < 2 * n) {
+		key[k++] = lb_flow_key(lb, f, FLOW_CLIENT);
+		key[k++] = lb_flow_key(lb, f, FLOW_BACKEND);
+		snat_prefetch_port(
+			lb, endpoint_of(lb, f), f->snat, f->snat_port);
+		f = f->link.next < lb->flows.n ? &lb->flows.flow[f->link.next]
+					       : NULL;
+	}
+	return k;
+}
+
+void
+lb_make_way(struct lb *lb, uint32_t n)
+{
+	uint64_t key[FLOW_WARM_MAX];
+
+	if (lb->flows.half + n <= lb->max_half_open &&
+		lb->flows.live + n <= lb->flows.n)
+		return;
+	n = RTE_MIN(n, FLOW_WARM_MAX / 2u);
+	flow_warm(&lb->flows, key, next_victims(lb, n, key));
+}
+
+/* --- opening --- */
 
 static nf_verdict
 misdirected(struct lb *lb)
@@ -155,7 +180,8 @@ misdirected(struct lb *lb)
 
 /* A packet to no service: a reply to nobody, or not for us at all. */
 static nf_verdict
-refuse_stranger(struct lb *lb, const struct packet *p, const struct opening *o)
+refuse_stranger(
+	struct lb *lb, const struct packet *p, const struct lb_opening *o)
 {
 	if (lb_snat_find(lb, &o->vip) == LB_NONE)
 		return NF_DROP(NF_DROP_NOT_OURS);
@@ -166,7 +192,7 @@ refuse_stranger(struct lb *lb, const struct packet *p, const struct opening *o)
 
 /* Which service, and is it ours to serve? */
 static nf_verdict
-admit(struct lb *lb, const struct packet *p, struct opening *o)
+admit(struct lb *lb, const struct packet *p, struct lb_opening *o)
 {
 	struct steer_tuple t = {
 		.sport = p->sport, .dport = p->dport, .proto = p->proto
@@ -191,8 +217,14 @@ admit(struct lb *lb, const struct packet *p, struct opening *o)
 	return NF_TX;
 }
 
+static struct lb_endpoint *
+chosen_endpoint(struct lb *lb, const struct lb_opening *o)
+{
+	return &lb->endpoint[lb->backend[o->backend].endpoint];
+}
+
 static nf_verdict
-choose_backend(struct lb *lb, struct opening *o)
+choose_backend(struct lb *lb, struct lb_opening *o)
 {
 	struct lb_sched *sched = lb->service[o->service].sched;
 
@@ -202,14 +234,19 @@ choose_backend(struct lb *lb, struct opening *o)
 	return o->backend == LB_NONE ? NF_DROP(LB_DROP_NO_BACKEND) : NF_TX;
 }
 
-static struct lb_endpoint *
-chosen_endpoint(struct lb *lb, const struct opening *o)
+void
+lb_open_choose(struct lb *lb, const struct packet *p, struct lb_opening *o)
 {
-	return &lb->endpoint[lb->backend[o->backend].endpoint];
+	o->verdict = admit(lb, p, o);
+	if (o->verdict == NF_TX)
+		o->verdict = choose_backend(lb, o);
+	if (o->verdict == NF_TX)
+		snat_prefetch(lb, chosen_endpoint(lb, o),
+			!ip_addr_is_v4(&o->vip), o->bucket, o->hash);
 }
 
 static nf_verdict
-choose_port(struct lb *lb, struct opening *o)
+choose_port(struct lb *lb, struct lb_opening *o)
 {
 	struct lb_endpoint *e = chosen_endpoint(lb, o);
 	int family = !ip_addr_is_v4(&o->vip);
@@ -223,8 +260,23 @@ choose_port(struct lb *lb, struct opening *o)
 	}
 }
 
+void
+lb_open_port(struct lb *lb, const struct packet *p, struct lb_opening *o)
+{
+	const struct lb_backend *b;
+
+	if (o->verdict == NF_TX)
+		o->verdict = choose_port(lb, o);
+	if (o->verdict != NF_TX)
+		return;
+	b = &lb->backend[o->backend];
+	o->key[FLOW_CLIENT] = lb_packet_key(lb, p);
+	o->key[FLOW_BACKEND] = flow_hash(lb->flows.key, &b->addr,
+		&lb->snat[o->snat].addr, b->port, o->snat_port, p->proto);
+}
+
 static void
-set_deltas(struct lb *lb, struct flow *f, const struct opening *o)
+set_deltas(struct lb *lb, struct flow *f, const struct lb_opening *o)
 {
 	const struct lb_backend *b = &lb->backend[o->backend];
 
@@ -236,7 +288,7 @@ set_deltas(struct lb *lb, struct flow *f, const struct opening *o)
 
 static void
 fill(struct lb *lb, struct flow *f, const struct packet *p,
-	const struct opening *o)
+	const struct lb_opening *o)
 {
 	f->client = o->client;
 	f->client_port = p->sport;
@@ -251,13 +303,12 @@ fill(struct lb *lb, struct flow *f, const struct packet *p,
 
 static nf_verdict
 enter(struct lb *lb, struct flow *f, const struct packet *p,
-	const struct opening *o)
+	const struct lb_opening *o)
 {
 	int rc;
 
 	fill(lb, f, p, o);
-	rc = flow_insert(&lb->flows, f, lb_flow_key(lb, f, FLOW_CLIENT),
-		lb_flow_key(lb, f, FLOW_BACKEND));
+	rc = flow_insert(&lb->flows, f, o->key[0], o->key[1]);
 	if (rc != 0)
 		return NF_DROP(rc == -EEXIST ? LB_DROP_HASH_COLLISION
 					     : LB_DROP_TABLE_FULL);
@@ -269,37 +320,30 @@ enter(struct lb *lb, struct flow *f, const struct packet *p,
 
 /* Take an entry for what was chosen, and enter it into the table. */
 static struct flow *
-take_entry(struct lb *lb, const struct packet *p, const struct opening *o,
-	nf_verdict *why)
+take_entry(struct lb *lb, const struct packet *p, struct lb_opening *o)
 {
 	struct flow *f = make_room(lb) ? flow_alloc(&lb->flows) : NULL;
 
 	if (f == NULL) {
-		*why = NF_DROP(LB_DROP_TABLE_FULL);
+		o->verdict = NF_DROP(LB_DROP_TABLE_FULL);
 		return NULL;
 	}
-	*why = enter(lb, f, p, o);
-	if (*why == NF_TX)
+	o->verdict = enter(lb, f, p, o);
+	if (o->verdict == NF_TX)
 		return f;
 	flow_free(&lb->flows, f);
 	return NULL;
 }
 
 struct flow *
-lb_open(struct lb *lb, const struct packet *p, nf_verdict *why)
+lb_open_enter(struct lb *lb, const struct packet *p, struct lb_opening *o)
 {
-	struct opening o;
 	struct flow *f;
 
-	*why = admit(lb, p, &o);
-	if (*why == NF_TX)
-		*why = choose_backend(lb, &o);
-	if (*why == NF_TX)
-		*why = choose_port(lb, &o);
-	if (*why != NF_TX)
+	if (o->verdict != NF_TX)
 		return NULL;
-	f = take_entry(lb, p, &o, why);
+	f = take_entry(lb, p, o);
 	if (f == NULL)
-		snat_give(lb, chosen_endpoint(lb, &o), o.snat, o.snat_port);
+		snat_give(lb, chosen_endpoint(lb, o), o->snat, o->snat_port);
 	return f;
 }

@@ -42,8 +42,7 @@ sched_memory(uint8_t kind, uint32_t n)
 	       tail_bytes(kind, n);
 }
 
-/* --- the heap --------------------------------------------------------------
- */
+/* --- the heap --- */
 
 static void
 put(struct lb_sched *s, uint32_t at, uint16_t m)
@@ -97,8 +96,7 @@ set_key(struct lb_sched *s, uint16_t m, uint64_t key)
 	sift_down(s, s->member[m].at);
 }
 
-/* --- making one -------------------------------------------------------------
- */
+/* --- making one --- */
 
 static uint64_t
 load_key(const struct lb_backend *b, uint16_t weight)
@@ -190,8 +188,7 @@ sched_start(struct lb *lb, struct lb_sched *s)
 		make_heap(lb, s);
 }
 
-/* --- picking
- * ------------------------------------------------------------------ */
+/* --- picking --- */
 
 static int
 resolved(const struct lb *lb, uint16_t slot)

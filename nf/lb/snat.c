@@ -5,21 +5,19 @@
 
 #include <rte_byteorder.h>
 #include <rte_malloc.h>
+#include <rte_prefetch.h>
 
 /* Ports that snat_evict_closed() looks at for each SNAT address. */
 #define EVICT_LOOKS 8
 
-/* The ports of one bucket: bit i set when port i is in use. */
+/*
+ * The ports of one bucket: bit i set when port i is in use. A set is one such
+ * record for each owned bucket, and nothing else.
+ */
 struct bucket_ports {
 	uint32_t cursor; /* i that is tried next */
 	uint32_t used;
 	uint64_t bits[];
-};
-
-struct lb_ports {
-	uint32_t stride; /* bytes of one struct bucket_ports */
-	uint32_t ports;  /* in each */
-	uint8_t bucket[] __attribute__((aligned(8)));
 };
 
 static uint32_t
@@ -32,27 +30,27 @@ bucket_bytes(uint32_t buckets)
 size_t
 snat_set_memory(uint32_t buckets, uint32_t owned)
 {
-	return sizeof(struct lb_ports) + (size_t)owned * bucket_bytes(buckets);
+	return (size_t)owned * bucket_bytes(buckets);
 }
 
-struct lb_ports *
-snat_set_create(uint32_t buckets, uint32_t owned)
+void
+snat_init(struct lb *lb)
 {
-	struct lb_ports *set =
-		rte_zmalloc(NULL, snat_set_memory(buckets, owned), 0);
+	lb->ports = snat_ports(lb->mask + 1);
+	lb->port_bytes = bucket_bytes(lb->mask + 1);
+}
 
-	if (set == NULL)
-		return NULL;
-	set->stride = bucket_bytes(buckets);
-	set->ports = snat_ports(buckets);
-	return set;
+uint8_t *
+snat_set_create(const struct lb *lb)
+{
+	return rte_zmalloc(NULL, (size_t)lb->n_own * lb->port_bytes, 0);
 }
 
 static struct bucket_ports *
-bucket_of(const struct lb *lb, struct lb_ports *set, uint32_t bucket)
+bucket_of(const struct lb *lb, uint8_t *set, uint32_t bucket)
 {
-	return (struct bucket_ports *)(void *)(set->bucket +
-					       (size_t)set->stride *
+	return (struct bucket_ports *)(void *)(set +
+					       (size_t)lb->port_bytes *
 						       lb->own_index[bucket]);
 }
 
@@ -89,18 +87,17 @@ next_clear(const uint64_t *bits, uint32_t n, uint32_t from)
 }
 
 static int
-take_from(const struct lb *lb, struct lb_ports *set, uint32_t bucket,
-	uint16_t *port)
+take_from(const struct lb *lb, uint8_t *set, uint32_t bucket, uint16_t *port)
 {
 	struct bucket_ports *b = bucket_of(lb, set, bucket);
 	uint32_t i;
 
-	if (b->used == set->ports)
+	if (b->used == lb->ports)
 		return -ENOSPC;
-	i = next_clear(b->bits, set->ports, b->cursor);
+	i = next_clear(b->bits, lb->ports, b->cursor);
 	b->bits[i / 64] |= 1ull << (i % 64);
 	b->used++;
-	b->cursor = i + 1 < set->ports ? i + 1 : 0;
+	b->cursor = i + 1 < lb->ports ? i + 1 : 0;
 	*port = port_of(lb, i, bucket);
 	return 0;
 }
@@ -113,6 +110,32 @@ nth_slot(const struct lb *lb, int family, uint32_t hash, uint32_t k)
 	uint32_t at = (uint32_t)((uint64_t)(hash * 0x9e3779b1u) * n >> 32) + k;
 
 	return lb->snat_of[family][at < n ? at : at - n];
+}
+
+/* The record and, where it is longer than a line, the word of its cursor. */
+static void
+fetch(const struct lb *lb, uint8_t *set, uint32_t bucket)
+{
+	const uint8_t *at = (const uint8_t *)bucket_of(lb, set, bucket);
+
+	rte_prefetch0(at);
+	rte_prefetch0(at + 64);
+}
+
+void
+snat_prefetch(const struct lb *lb, const struct lb_endpoint *endpoint,
+	int family, uint32_t bucket, uint32_t hash)
+{
+	if (lb->n_snat[family] > 0)
+		fetch(lb, endpoint->ports[nth_slot(lb, family, hash, 0)],
+			bucket);
+}
+
+void
+snat_prefetch_port(const struct lb *lb, const struct lb_endpoint *endpoint,
+	uint16_t slot, uint16_t port)
+{
+	fetch(lb, endpoint->ports[slot], rte_be_to_cpu_16(port) & lb->mask);
 }
 
 int
@@ -163,7 +186,7 @@ flow_at_port(struct lb *lb, const struct lb_endpoint *e, uint16_t slot,
 static int
 evict_at(struct lb *lb, struct lb_endpoint *e, uint16_t slot, uint32_t bucket)
 {
-	struct lb_ports *set = e->ports[slot];
+	uint8_t *set = e->ports[slot];
 	const struct bucket_ports *b = bucket_of(lb, set, bucket);
 	uint32_t i = b->cursor;
 
@@ -175,7 +198,7 @@ evict_at(struct lb *lb, struct lb_endpoint *e, uint16_t slot, uint32_t bucket)
 			lb_close(lb, f);
 			return 1;
 		}
-		i = i + 1 < set->ports ? i + 1 : 0;
+		i = i + 1 < lb->ports ? i + 1 : 0;
 	}
 	return 0;
 }

@@ -36,8 +36,17 @@ snat_ports(uint32_t buckets)
 /* Bytes of one set. */
 size_t snat_set_memory(uint32_t buckets, uint32_t owned);
 
+/* Note in `lb` what sets are like; before the first is made. */
+void snat_init(struct lb *lb);
+
 /* An empty set, by rte_free() free, or NULL. */
-struct lb_ports *snat_set_create(uint32_t buckets, uint32_t owned);
+uint8_t *snat_set_create(const struct lb *lb);
+
+/* Fetch what snat_take() and snat_give() will touch. */
+void snat_prefetch(const struct lb *lb, const struct lb_endpoint *endpoint,
+	int family, uint32_t bucket, uint32_t hash);
+void snat_prefetch_port(const struct lb *lb, const struct lb_endpoint *endpoint,
+	uint16_t slot, uint16_t port);
 
 /*
  * Take a port of `bucket` for a connection to `endpoint` from `family`'s

@@ -30,8 +30,7 @@ struct change {
 	struct lb_sched *sched[GRANT_SERVICES_MAX];
 };
 
-/* --- reclaim -----------------------------------------------------------------
- */
+/* --- reclaim --- */
 
 static void
 put_endpoint(struct lb *lb, uint16_t slot)
@@ -81,8 +80,7 @@ reclaim(struct lb *lb)
 			lb->service[i].used = false;
 }
 
-/* --- prepare
- * ------------------------------------------------------------------ */
+/* --- prepare --- */
 
 static uint16_t
 service_slot(struct lb *lb, const struct grant_service *g)
@@ -223,7 +221,7 @@ prepare_ports(struct lb *lb, const struct grant *g, const struct change *c,
 
 		if (lb->snat[slot].v6 != v6 || e->ports[slot] != NULL)
 			continue;
-		e->ports[slot] = snat_set_create(lb->mask + 1, lb->n_own);
+		e->ports[slot] = snat_set_create(lb);
 		if (e->ports[slot] == NULL)
 			return -ENOMEM;
 	}
@@ -298,8 +296,7 @@ prepare(struct lb *lb, const struct grant *g, struct change *c)
 	return rc;
 }
 
-/* --- commit
- * ------------------------------------------------------------------- */
+/* --- commit --- */
 
 /* Counters of services follow the grant's order: move them along. */
 static void
@@ -501,8 +498,7 @@ apply(struct lb *lb, const struct grant *g, bool first, char *why, size_t len)
 	return 0;
 }
 
-/* --- the two ways in
- * ------------------------------------------------------------ */
+/* --- the two ways in --- */
 
 static void
 take_steering(struct lb *lb, const struct grant *g)
@@ -513,6 +509,7 @@ take_steering(struct lb *lb, const struct grant *g)
 	for (uint32_t b = 0; b < g->buckets; b++)
 		if (grant_owns(g, b))
 			lb->own_index[b] = (uint16_t)lb->n_own++;
+	snat_init(lb);
 }
 
 int
