@@ -48,8 +48,7 @@ struct lab {
 static struct lab lab;
 static struct rte_mempool *lab_pool;
 
-/* --- descriptions of packets ------------------------------------------------
- */
+/* --- descriptions of packets --- */
 
 struct spec {
 	const char *src, *dst;
@@ -274,8 +273,7 @@ lab_is(const struct rte_mbuf *m, struct spec s)
 	return 1;
 }
 
-/* --- the bench
- * ------------------------------------------------------------------ */
+/* --- the bench --- */
 
 static void
 lab_emit(void *ctx, struct rte_mbuf *m)
