@@ -200,15 +200,16 @@ packet_parse(
 int
 packet_is_icmp_error(const struct packet *p)
 {
+	const int v4 = p->version == 4;
 	uint8_t type;
 
-	if (p->frag != PACKET_WHOLE)
+	if (p->frag != PACKET_WHOLE ||
+		p->proto != (v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
 		return 0;
 	type = p->data[p->l4];
-	if (p->version == 4)
-		return p->proto == IPPROTO_ICMP &&
-		       (type == 3 || type == 11 || type == 12);
-	return p->proto == IPPROTO_ICMPV6 && type >= 1 && type <= 4;
+	if (v4)
+		return type == 3 || type == 11 || type == 12;
+	return type >= 1 && type <= 4;
 }
 
 /* Bounds of the quoted IP header; the offset of its payload, or 0. */

@@ -65,6 +65,9 @@ static const struct row rows[] = {
 		OK(4, 1, 0, 34, 8, 0, 0, 0) },
 	{ "unknown protocol", ETH4 "4500 0015 0000 0000 40 2f 0000 " A4 "00",
 		OK(4, 47, 0, 34, 1, 0, 0, 0) },
+	{ "unknown protocol, no payload",
+		ETH4 "4500 0014 0000 0000 40 31 0000 " A4,
+		OK(4, 49, 0, 34, 0, 0, 0, 0) },
 	{ "arp", "ffffffffffff 020000000009 0806 0001080006040001", NO(NIP) },
 	{ "vlan", "020000000001 020000000009 8100 0001 0800", NO(NIP) },
 	{ "version 5", ETH4 "5500 0028 0000 4000 40 06 0000 " A4 TCP20,
@@ -174,6 +177,7 @@ START_TEST(test_rows)
 		ck_assert_uint_eq(ntohs(p.sport), r->sport);
 		ck_assert_uint_eq(ntohs(p.dport), r->dport);
 		ck_assert_uint_eq(p.tcp_flags, r->flags);
+		ck_assert_int_eq(packet_is_icmp_error(&p), 0);
 	}
 	free(data);
 }
