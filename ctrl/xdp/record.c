@@ -37,24 +37,42 @@ addr_parse(const char *text, struct ip_addr *a)
 	return inet_pton(AF_INET6, text, a->w) == 1 ? 0 : -EINVAL;
 }
 
+static int
+entry_text(const struct record_entry *e, char line[128])
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (!e->is_addr)
+		return snprintf(line, 128, "device %s\n", e->device);
+	addr_text(&e->addr, text);
+	return snprintf(
+		line, 128, "address %s %s %u\n", e->device, text, e->prefix);
+}
+
+static int
+append(const char *path, const char *line, size_t n)
+{
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	ssize_t done;
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	done = write(fd, line, n);
+	if (done != (ssize_t)n)
+		err = done < 0 ? -errno : -ENOSPC;
+	close(fd);
+	return err;
+}
+
 int
 record_add(const char *run_dir, const struct record_entry *e)
 {
-	char path[PATH_MAX], text[INET6_ADDRSTRLEN], line[128];
-	int fd, n, err = 0;
+	char path[PATH_MAX], line[128];
+	int n = entry_text(e, line);
 
 	file_name(run_dir, path);
-	addr_text(&e->addr, text);
-	n = e->is_addr ? snprintf(line, sizeof(line), "address %s %s %u\n",
-				 e->device, text, e->prefix)
-		       : snprintf(line, sizeof(line), "device %s\n", e->device);
-	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	if (write(fd, line, (size_t)n) != n)
-		err = errno ? -errno : -EIO;
-	close(fd);
-	return err;
+	return append(path, line, (size_t)n);
 }
 
 static int
@@ -125,6 +143,41 @@ record_walk(const char *run_dir,
 	fclose(f);
 	walk_back(lines, n, each, ctx);
 	free(lines);
+	return err;
+}
+
+/* All lines but `gone` to `out`. */
+static int
+copy_others(FILE *in, FILE *out, const char *gone)
+{
+	char line[256];
+
+	while (fgets(line, sizeof(line), in))
+		if (strcmp(line, gone) && fputs(line, out) == EOF)
+			return -EIO;
+	return fflush(out) ? -errno : 0;
+}
+
+int
+record_remove(const char *run_dir, const struct record_entry *e)
+{
+	char path[PATH_MAX], fresh[PATH_MAX + 8], gone[128];
+	FILE *in, *out;
+	int err = -ENOENT;
+
+	entry_text(e, gone);
+	file_name(run_dir, path);
+	snprintf(fresh, sizeof(fresh), "%s.new", path);
+	in = fopen(path, "re");
+	out = in ? fopen(fresh, "we") : NULL;
+	if (out) {
+		err = copy_others(in, out, gone);
+		fclose(out);
+	}
+	if (in)
+		fclose(in);
+	if (!err && rename(fresh, path))
+		err = -errno;
 	return err;
 }
 

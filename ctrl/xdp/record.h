@@ -29,6 +29,9 @@ int record_add(const char *run_dir, const struct record_entry *e);
 int record_walk(const char *run_dir,
 	void (*each)(void *ctx, const struct record_entry *e), void *ctx);
 
+/* Forget one entry. 0 or -errno; then the record is as it was. */
+int record_remove(const char *run_dir, const struct record_entry *e);
+
 /* Forget all. */
 void record_clear(const char *run_dir);
 
