@@ -637,3 +637,27 @@ out_config:
 	config_free(c.config);
 	return rc == 0 ? 0 : 1;
 }
+
+/* --- what a dead control plane has left ---------------------------------- */
+
+int
+control_clean(const char *name)
+{
+	struct rundir dir;
+	pid_t holder;
+	int rc;
+
+	if (strchr(name, '/') != NULL || *name == '.')
+		return -EINVAL;
+	rc = rundir_open(&dir, name, &holder);
+	if (rc != 0)
+		return rc;
+	rc = dir.found ? 0 : -ENOENT;
+	if (rc == 0) {
+		supervisor_clean(&dir);
+		provider_xdp.purge(dir.path);
+		hugepages_release(&dir);
+	}
+	rundir_remove(&dir);
+	return rc;
+}

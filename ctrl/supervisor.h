@@ -98,6 +98,12 @@ const struct supervised *supervisor_get(
  */
 void supervisor_stop(struct supervisor *sup);
 
+/*
+ * End all instances whose mailboxes are in `dir`, without a plan: what
+ * `carryall stop` does when no control plane is there to ask. Blocks.
+ */
+void supervisor_clean(const struct rundir *dir);
+
 /* Free the supervisor; instances that still run go on. */
 void supervisor_free(struct supervisor *sup);
 

@@ -181,7 +181,7 @@ instance_init(struct instance *in, char *why, size_t len)
 		return -ENOENT;
 	}
 	stats_begin(in);
-	rc = vnic_attach(&in->vnic, g, why, len);
+	rc = vnic_open(&in->vnic, g, why, len);
 	if (rc != 0)
 		return rc;
 	rc = nf_init(in, why, len);
@@ -205,7 +205,7 @@ out_mailbox:
 out_nf:
 	in->nf->destroy(in->nf_state);
 out_vnic:
-	vnic_detach(&in->vnic);
+	vnic_close(&in->vnic);
 	return rc;
 }
 

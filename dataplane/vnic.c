@@ -114,7 +114,7 @@ port_start(struct vnic *vnic, char *why, size_t len)
 }
 
 int
-vnic_attach(struct vnic *vnic, const struct grant *grant, char *why, size_t len)
+vnic_open(struct vnic *vnic, const struct grant *grant, char *why, size_t len)
 {
 	struct eal_args args = { 0 };
 	int rc;
@@ -152,7 +152,7 @@ out_eal:
 }
 
 void
-vnic_detach(struct vnic *vnic)
+vnic_close(struct vnic *vnic)
 {
 	rte_eth_dev_stop(vnic->port);
 	rte_eth_dev_close(vnic->port);

@@ -26,11 +26,11 @@ struct vnic {
  * afterwards. Thread: the instance's, once per process. 0, or -errno with
  * the reason in why[0..len).
  */
-int vnic_attach(
+int vnic_open(
 	struct vnic *vnic, const struct grant *grant, char *why, size_t len);
 
 /* Stop the port and end DPDK in this process. */
-void vnic_detach(struct vnic *vnic);
+void vnic_close(struct vnic *vnic);
 
 /* Receive pkts[0..max); the caller owns them. Returns how many. */
 static inline uint16_t
