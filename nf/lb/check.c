@@ -92,6 +92,16 @@ check_timeouts(const struct grant_timeouts *t, char *why, size_t len)
 	return 0;
 }
 
+static uint32_t
+owned_buckets(const struct grant *g)
+{
+	uint32_t n = 0;
+
+	for (uint32_t b = 0; b < g->buckets; b++)
+		n += (uint32_t)grant_owns(g, b);
+	return n;
+}
+
 static int
 check_sizes(const struct grant *g, char *why, size_t len)
 {
@@ -101,8 +111,10 @@ check_sizes(const struct grant *g, char *why, size_t len)
 			      "a grant can hold");
 	if (g->buckets == 0 || g->buckets > GRANT_BUCKETS_MAX ||
 		!rte_is_power_of_2(g->buckets))
-		return REFUSE("%u buckets; a power of two up to %u is allowed",
+		return REFUSE("%u buckets; a power of two up to %d is allowed",
 			g->buckets, GRANT_BUCKETS_MAX);
+	if (owned_buckets(g) == 0)
+		return REFUSE("no bucket of this instance's own");
 	if (g->max_connections == 0 || g->max_connections > CONNECTIONS_MAX)
 		return REFUSE("max_connections %u; 1 to %u are allowed",
 			g->max_connections, CONNECTIONS_MAX);
@@ -130,16 +142,6 @@ lb_configure(const struct grant *g, char *why, size_t len)
 
 /* What DPDK's allocator adds to a piece, rounded up. */
 #define PIECE 256
-
-static uint32_t
-owned_buckets(const struct grant *g)
-{
-	uint32_t n = 0;
-
-	for (uint32_t b = 0; b < g->buckets; b++)
-		n += (uint32_t)grant_owns(g, b);
-	return n;
-}
 
 static size_t
 ports_memory(const struct grant *g)

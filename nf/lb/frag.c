@@ -67,8 +67,7 @@ lb_frag_find(struct lb *lb, const struct packet *p, enum flow_dir *dir)
 		return NULL;
 	f = &lb->flows.flow[e->flow];
 	*dir = (enum flow_dir)e->dir;
-	if (f->state == FLOW_FREE || f->client_port != e->client_port ||
-		f->snat_port != e->snat_port ||
+	if (f->client_port != e->client_port || f->snat_port != e->snat_port ||
 		!lb_flow_between(lb, f, *dir, &src, &dst))
 		return NULL;
 	return f;

@@ -85,13 +85,6 @@ flow_is(const struct lb *lb, const struct flow *f, enum flow_dir dir,
 }
 
 int
-lb_flow_is(const struct lb *lb, const struct flow *f, enum flow_dir dir,
-	const struct packet *p)
-{
-	return flow_is(lb, f, dir, p);
-}
-
-int
 lb_flow_between(const struct lb *lb, const struct flow *f, enum flow_dir dir,
 	const struct ip_addr *src, const struct ip_addr *dst)
 {

@@ -153,17 +153,13 @@ struct lb {
 
 /* --- per packet: lb.c --- */
 
-/*
- * 1 if packet `p` of direction `dir` belongs to flow `f`, all of its tuple
- * compared, else 0.
- */
-int lb_flow_is(const struct lb *lb, const struct flow *f, enum flow_dir dir,
-	const struct packet *p);
-
 /* Hash of a packet's tuple. */
 uint64_t lb_packet_key(const struct lb *lb, const struct packet *p);
 
-/* The same for later fragments: addresses only, in mapped form. */
+/*
+ * 1 if packets of direction `dir` of `f`, which is in use, go from `src` to
+ * `dst`, else 0: addresses alone, in mapped form.
+ */
 int lb_flow_between(const struct lb *lb, const struct flow *f,
 	enum flow_dir dir, const struct ip_addr *src,
 	const struct ip_addr *dst);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Connections over time: states, time-outs, floods, ports, schedulers. */
+#include <errno.h>
 #include <stdio.h>
+
+#include <rte_malloc.h>
 
 #include "lb_lab.h"
 #include "nf/lb/lb.h"
@@ -549,11 +552,25 @@ END_TEST
 
 /* --- the table itself --- */
 
+static size_t
+allocated(void)
+{
+	struct rte_malloc_socket_stats s;
+
+	ck_assert_int_eq(rte_malloc_get_socket_stats(0, &s), 0);
+	return s.heap_allocsz_bytes;
+}
+
 /* What memory() announces is enough for what create() takes. */
 START_TEST(test_memory)
 {
+	size_t took, before = allocated();
+
 	lab_simple(IPPROTO_TCP);
-	ck_assert_uint_ge(nf_lb.memory(&lab.grant), lab.stats.memory_bytes);
+	took = allocated() - before;
+	ck_assert_uint_ge(nf_lb.memory(&lab.grant), took);
+	ck_assert_uint_le(lab.stats.memory_bytes, took);
+	ck_assert_uint_ge(lab.stats.memory_bytes, took - took / 10);
 	ck_assert_uint_lt(flow_table_memory(1u << 20) / (1u << 20), 192);
 	ck_assert_uint_lt(flow_table_memory(1000000) / 1000000, 192);
 	ck_assert_uint_lt(flow_table_memory(10000000) / 10000000, 192);
@@ -610,6 +627,34 @@ START_TEST(test_collision)
 }
 END_TEST
 
+/* When the second key is taken the first is not left behind. */
+START_TEST(test_half_inserted)
+{
+	struct flow_table *t;
+	struct flow *a, *b;
+	enum flow_dir dir;
+
+	lab_simple(IPPROTO_TCP);
+	t = &((struct lb *)lab.lb)->flows;
+	a = flow_alloc(t);
+	b = flow_alloc(t);
+	ck_assert_int_eq(flow_insert(t, a, 1, 2), 0);
+	ck_assert_int_eq(flow_insert(t, b, 3, 2), -EEXIST);
+	ck_assert_ptr_null(flow_lookup(t, 3, &dir));
+	ck_assert_int_eq(flow_insert(t, b, 1, 4), -EEXIST);
+	ck_assert_ptr_null(flow_lookup(t, 4, &dir));
+	ck_assert_ptr_eq(flow_lookup(t, 2, &dir), a);
+	ck_assert_int_eq(dir, FLOW_BACKEND);
+	ck_assert_ptr_eq(flow_lookup(t, 1, &dir), a);
+	ck_assert_int_eq(dir, FLOW_CLIENT);
+	flow_erase(t, 1, 2);
+	ck_assert_ptr_null(flow_lookup(t, 1, &dir));
+	flow_free(t, b);
+	flow_free(t, a);
+	lab_stop();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -644,6 +689,7 @@ main(void)
 	tcase_add_test(tc, test_memory);
 	tcase_add_loop_test(tc, test_hash, 0, 2);
 	tcase_add_test(tc, test_collision);
+	tcase_add_test(tc, test_half_inserted);
 	suite_add_tcase(suite, tc);
 	return lab_run(suite);
 }

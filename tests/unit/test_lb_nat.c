@@ -2,9 +2,6 @@
 /* Rewriting: packet in, packet out, both directions and families. */
 #include "lb_lab.h"
 
-/* Transport checksum of UDP or TCP that would come out as zero is checked
- * by trying all values of one payload word, below. */
-
 struct ends {
 	const char *client, *vip, *snat, *backend;
 };

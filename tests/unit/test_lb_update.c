@@ -356,6 +356,11 @@ f_own(struct grant *g)
 	g->own[0] = 1;
 }
 static void
+f_own_none(struct grant *g)
+{
+	memset(g->own, 0, sizeof(g->own));
+}
+static void
 f_buckets(struct grant *g)
 {
 	g->buckets = 100;
@@ -447,6 +452,7 @@ static const struct fault faults[] = {
 	{ "no half-open", f_half },
 	{ "seed", f_seed },
 	{ "owned buckets", f_own },
+	{ "no bucket owned", f_own_none },
 	{ "buckets no power of two", f_buckets },
 	{ "buckets", f_buckets2 },
 	{ "services", f_many },

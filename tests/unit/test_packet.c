@@ -129,6 +129,9 @@ static const struct row rows[] = {
 	{ "v6 option length beyond",
 		ETH6 "60000000 000c 3c 40 " A6 "1109 0104 00000000 01020304",
 		NO(MAL) },
+	{ "v6 option length beyond, nothing behind",
+		ETH6 "60000000 000c 3c 40 " A6 "3b09 0104 00000000 01020304",
+		NO(MAL) },
 	{ "v6 eight extension headers",
 		ETH6 "60000000 0040 3c 40 " A6
 		     "3c000104 00000000 3c000104 00000000 "
@@ -218,6 +221,9 @@ START_TEST(test_segments)
 	ck_assert_uint_eq(p.seg, len);
 	ck_assert_uint_eq(p.l4_len, 12);
 	ck_assert_uint_eq(packet_parse(&p, data, (uint32_t)len - 1, 46), MAL);
+	free(data);
+	data = bytes(ETH4 "4600 0018 0000 0000 40 2f 0000 " A4, &len);
+	ck_assert_uint_eq(packet_parse(&p, data, (uint32_t)len, 38), MAL);
 	free(data);
 }
 END_TEST
