@@ -1,410 +1,542 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Two netlink sockets: one that hears of changes and is never waited for,
- * one that asks. A change of a neighbour is applied at once to the next hops
- * behind it; a change of routes, links or addresses makes all of them be
- * looked up again, at most once a second. If the kernel says that messages
- * were lost (ENOBUFS), everything is looked up again, so nothing is missed
- * for longer than that.
+ * Each next hop goes through two steps, the kernel's own:
+ *
+ *   address --route--> device, gateway, MTU --neighbour--> MAC address
+ *
+ * Routes are asked for one by one (RTM_GETROUTE), at the start and again
+ * when any route, address or link changes; neighbours are dumped once and
+ * then followed by notifications. Instances send behind the kernel's back,
+ * so the kernel would neither resolve nor confirm their neighbours by itself:
+ * it is told, with NTF_USE, that somebody uses them, which starts resolution
+ * and sends a stale one into probing.
+ *
+ *   unresolved --USE--> incomplete --> reachable --> stale --USE--> probe
+ *        ^                  |              ^                          |
+ *        +---- failed <-----+              +--------------------------+
+ *
+ * While a neighbour is probed its MAC address stays in force. An entry is
+ * published by one store, and only if it differs.
+ *
+ * A change of routes marks all next hops for another look, which happens at
+ * the end of a dispatch, at most five times a second, else with the timer:
+ * a routing daemon may change thousands of routes.
  */
 #include "ctrl/nexthop.h"
 
 #include <errno.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
-#include <net/if.h>
+#include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <netlink/route/link.h>
 #include <netlink/route/neighbour.h>
+#include <netlink/route/nexthop.h>
 #include <netlink/route/route.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#define REFRESH_S 5 /* between looks at all entries */
+#include "ctrl/link.h"
 
-#define NUD_USABLE                                                           \
-	(NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | \
-		NUD_NOARP)
+/* Neighbour states in which the MAC address may be sent to. */
+#define NUD_USABLE \
+	(NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT)
 
-/* One next hop of the plan: how the kernel would reach it. */
+#define REFRESH_MIN_MS 200
+#define REFRESH_MAX_MS 30000
+
+enum hop_fault {
+	HOP_OK,
+	HOP_NO_ROUTE,
+	HOP_LOCAL,        /* an address of this machine */
+	HOP_OTHER_DEVICE, /* the route leaves by another uplink's device */
+	HOP_TWO_UPLINKS,  /* functions of two uplinks have it */
+};
+
 struct hop {
-	uint32_t uplinks; /* a bit per uplink that it may be behind */
-	int ifindex;      /* of its route; 0: there is none */
+	struct ip_addr addr;
+	uint32_t index;   /* in the table */
+	uint32_t uplinks; /* bit per uplink that it must leave by */
+	enum hop_fault fault;
+	int oif;
+	struct nl_addr *via; /* whom to resolve, or NULL */
 	uint16_t mtu;
-	struct nl_addr *via; /* the neighbour: a gateway or itself */
-	const char *trouble; /* static; NULL: none */
+	uint16_t nud; /* NUD_*, 0: the kernel knows nothing */
+	uint8_t mac[6];
+	bool seen; /* in the dump under way */
 };
 
 struct nexthop_watch {
 	const struct plan *plan;
 	struct nexthops *table;
-	struct nl_sock *heard, *asked;
-	struct hop *hops; /* one per plan->nexthops[] */
-	int ifindex[CONFIG_UPLINKS_MAX];
-	bool dirty;
-	unsigned int age_s; /* since all were looked up */
+	struct nl_sock *events, *requests;
+	struct hop *hops;
+	unsigned int n_hops;
+	int uplink_index[CONFIG_UPLINKS_MAX];
+	uint16_t uplink_mtu[CONFIG_UPLINKS_MAX];
+	bool dirty;           /* routes must be looked at again */
+	int64_t refreshed_ms; /* when they were last */
 };
 
-static struct nl_addr *
-address_make(const struct ip_addr *a)
+static int64_t
+now_ms(void)
 {
-	if (ip_addr_is_v4(a))
-		return nl_addr_build(AF_INET, &a->w[3], 4);
-	return nl_addr_build(AF_INET6, a->w, 16);
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 static void
-publish(struct nexthop_watch *w, uint32_t index, uint64_t entry)
+store(struct nexthops *table, uint32_t i, uint64_t entry)
 {
-	__atomic_store_n(&w->table->entry[index], entry, __ATOMIC_RELEASE);
+	if (i < NEXTHOPS_MAX && nexthop_get(table, i) != entry)
+		__atomic_store_n(&table->entry[i], entry, __ATOMIC_RELEASE);
 }
 
-/* --- uplinks ------------------------------------------------------------- */
-
 static void
-uplink_look(struct nexthop_watch *w, unsigned int i)
+publish(const struct nexthop_watch *w, const struct hop *h)
 {
-	const char *device = w->plan->config->uplinks[i].device;
-	struct rtnl_link *link = NULL;
-	struct nl_addr *mac;
-	uint64_t entry = 0;
+	bool usable = h->fault == HOP_OK && h->nud & NUD_USABLE;
 
-	w->ifindex[i] = 0;
-	if (rtnl_link_get_kernel(w->asked, 0, device, &link) == 0) {
-		mac = rtnl_link_get_addr(link);
-		w->ifindex[i] = rtnl_link_get_ifindex(link);
-		if (mac != NULL && nl_addr_get_len(mac) == 6)
-			entry = nexthop_pack(nl_addr_get_binary_addr(mac),
-				(uint16_t)rtnl_link_get_mtu(link));
-		rtnl_link_put(link);
-	}
-	publish(w, i, entry);
+	store(w->table, h->index, usable ? nexthop_pack(h->mac, h->mtu) : 0);
 }
 
-/* --- routes -------------------------------------------------------------- */
+/* --- the uplinks themselves ---------------------------------------------- */
 
-static void
-route_take(struct hop *h, struct rtnl_route *route, struct nl_addr *dst)
+static uint16_t
+mtu16(unsigned int mtu)
 {
-	struct rtnl_nexthop *nh = rtnl_route_nexthop_n(route, 0);
-	struct nl_addr *gateway;
-	unsigned int mtu = 0;
-
-	if (nh == NULL) {
-		h->trouble = "its route has no device";
-		return;
-	}
-	h->ifindex = rtnl_route_nh_get_ifindex(nh);
-	gateway = rtnl_route_nh_get_gateway(nh);
-	if (rtnl_route_get_type(route) != RTN_UNICAST)
-		h->trouble = "it is not a unicast destination from here";
-	h->via = nl_addr_get(gateway != NULL ? gateway : dst);
-	if (rtnl_route_get_metric(route, RTAX_MTU, &mtu) == 0 && mtu > 0)
-		h->mtu = (uint16_t)(mtu < UINT16_MAX ? mtu : UINT16_MAX);
+	return mtu > UINT16_MAX ? UINT16_MAX : (uint16_t)mtu;
 }
 
-/* It must leave by an uplink that frames with its SNAT address leave by. */
 static void
-route_judge(const struct nexthop_watch *w, struct hop *h)
+refresh_uplinks(struct nexthop_watch *w)
 {
-	if (h->trouble != NULL)
-		return;
-	for (unsigned int i = 0; i < w->plan->config->n_uplinks; i++) {
-		uint16_t mtu = nexthop_mtu(w->table->entry[i]);
+	for (uint32_t i = 0; i < w->plan->config->n_uplinks; i++) {
+		struct link_info info;
 
-		if (w->ifindex[i] != h->ifindex || !(h->uplinks & (1u << i)))
+		w->uplink_index[i] = 0;
+		if (link_find(w->requests, w->plan->config->uplinks[i].device,
+			    &info)) {
+			store(w->table, i, 0);
 			continue;
-		if (h->mtu == 0 || h->mtu > mtu)
-			h->mtu = mtu;
-		return;
+		}
+		w->uplink_index[i] = info.index;
+		w->uplink_mtu[i] = mtu16(info.mtu);
+		store(w->table, i, nexthop_pack(info.mac, mtu16(info.mtu)));
 	}
-	h->trouble = "its route leaves by another device than the uplink";
+}
+
+/* --- routes ----------------------------------------------------------------
+ */
+
+static struct nl_addr *
+to_nl_addr(const struct ip_addr *a)
+{
+	return ip_addr_is_v4(a) ? nl_addr_build(AF_INET, &a->w[3], 4)
+				: nl_addr_build(AF_INET6, a->w, 16);
+}
+
+/* The uplink whose device is `oif`, if the next hop may leave by it. */
+static enum hop_fault
+check_device(const struct nexthop_watch *w, struct hop *h)
+{
+	uint32_t uplink = (uint32_t)__builtin_ctz(h->uplinks);
+
+	if (h->uplinks & (h->uplinks - 1))
+		return HOP_TWO_UPLINKS;
+	if (w->uplink_index[uplink] != h->oif)
+		return HOP_OTHER_DEVICE;
+	if (!h->mtu || h->mtu > w->uplink_mtu[uplink])
+		h->mtu = w->uplink_mtu[uplink];
+	return HOP_OK;
+}
+
+/* A neighbour of before is no longer one when device or gateway differ. */
+static void
+set_via(struct hop *h, int oif, struct nl_addr *via)
+{
+	if (oif != h->oif || !h->via || nl_addr_cmp(h->via, via))
+		h->nud = 0;
+	h->oif = oif;
+	nl_addr_get(via);
+	if (h->via)
+		nl_addr_put(h->via);
+	h->via = via;
+}
+
+static enum hop_fault
+read_route(const struct nexthop_watch *w, struct hop *h, struct rtnl_route *r,
+	struct nl_addr *dst)
+{
+	struct rtnl_nexthop *nh = rtnl_route_nexthop_n(r, 0);
+	struct nl_addr *via;
+	uint32_t mtu = 0;
+
+	if (rtnl_route_get_type(r) == RTN_LOCAL)
+		return HOP_LOCAL;
+	if (!nh || rtnl_route_get_type(r) != RTN_UNICAST)
+		return HOP_NO_ROUTE;
+	via = rtnl_route_nh_get_gateway(nh);
+	if (!via)
+		via = rtnl_route_nh_get_via(nh);
+	set_via(h, rtnl_route_nh_get_ifindex(nh), via ? via : dst);
+	if (rtnl_route_get_metric(r, RTAX_MTU, &mtu))
+		mtu = 0;
+	h->mtu = mtu16(mtu);
+	return check_device(w, h);
 }
 
 static void
-route_look(struct nexthop_watch *w, unsigned int i)
+look_up_route(struct nexthop_watch *w, struct hop *h)
 {
-	struct hop *h = &w->hops[i];
-	struct nl_addr *dst = address_make(&w->plan->nexthops[i].addr);
-	struct rtnl_route *route = NULL;
+	struct nl_addr *dst = to_nl_addr(&h->addr);
+	struct rtnl_route *r = NULL;
 
-	nl_addr_put(h->via);
-	h->via = NULL;
-	h->ifindex = 0;
-	h->mtu = 0;
-	h->trouble = NULL;
-	if (dst == NULL || rtnl_route_lookup(w->asked, dst, &route) != 0) {
-		h->trouble = "there is no route to it";
-	} else {
-		route_take(h, route, dst);
-		rtnl_route_put(route);
-		route_judge(w, h);
-	}
+	if (!dst)
+		return;
+	if (rtnl_route_lookup(w->requests, dst, &r) || !r)
+		h->fault = HOP_NO_ROUTE;
+	else
+		h->fault = read_route(w, h, r, dst);
+	if (r)
+		rtnl_route_put(r);
 	nl_addr_put(dst);
 }
 
-/* --- neighbours ---------------------------------------------------------- */
+/* --- neighbours ------------------------------------------------------------
+ */
 
-/* Have the kernel resolve or confirm it, as if it had a packet to send. */
 static void
-neighbour_ask(struct nexthop_watch *w, const struct hop *h)
+take_neighbour(struct nexthop_watch *w, struct rtnl_neigh *n, bool gone)
+{
+	struct nl_addr *dst = rtnl_neigh_get_dst(n);
+	struct nl_addr *mac = rtnl_neigh_get_lladdr(n);
+	int oif = rtnl_neigh_get_ifindex(n), nud = rtnl_neigh_get_state(n);
+
+	for (unsigned int i = 0; i < w->n_hops && dst; i++) {
+		struct hop *h = &w->hops[i];
+
+		if (h->oif != oif || !h->via || nl_addr_cmp(h->via, dst))
+			continue;
+		h->seen = true;
+		h->nud = gone || nud < 0 ? 0 : (uint16_t)nud;
+		if (mac && nl_addr_get_len(mac) == sizeof(h->mac))
+			memcpy(h->mac, nl_addr_get_binary_addr(mac),
+				sizeof(h->mac));
+		else
+			h->nud &= (uint16_t)~NUD_USABLE;
+		publish(w, h);
+	}
+}
+
+static void
+take_cached(struct nl_object *o, void *ctx)
+{
+	take_neighbour(ctx, (struct rtnl_neigh *)o, false);
+}
+
+static void
+dump_neighbours(struct nexthop_watch *w)
+{
+	struct nl_cache *cache = NULL;
+
+	if (rtnl_neigh_alloc_cache(w->requests, &cache))
+		return;
+	for (unsigned int i = 0; i < w->n_hops; i++)
+		w->hops[i].seen = false;
+	nl_cache_foreach(cache, take_cached, w);
+	nl_cache_free(cache);
+	for (unsigned int i = 0; i < w->n_hops; i++)
+		if (!w->hops[i].seen)
+			w->hops[i].nud = 0;
+}
+
+/* Tell the kernel that the neighbour is in use: see above. */
+static void
+use_neighbour(struct nexthop_watch *w, struct hop *h)
 {
 	struct rtnl_neigh *n = rtnl_neigh_alloc();
 
-	if (n == NULL)
+	if (!n)
 		return;
-	rtnl_neigh_set_ifindex(n, h->ifindex);
+	rtnl_neigh_set_ifindex(n, h->oif);
 	rtnl_neigh_set_dst(n, h->via);
 	rtnl_neigh_set_flags(n, NTF_USE);
-	rtnl_neigh_add(w->asked, n, NLM_F_CREATE);
+	rtnl_neigh_add(w->requests, n, NLM_F_CREATE);
 	rtnl_neigh_put(n);
 }
 
-/* What the kernel knows of the neighbour becomes the table's entry. */
 static void
-neighbour_take(struct nexthop_watch *w, unsigned int i, struct rtnl_neigh *n)
+use_where_needed(struct nexthop_watch *w)
 {
-	struct nl_addr *mac = n != NULL ? rtnl_neigh_get_lladdr(n) : NULL;
-	int state = n != NULL ? rtnl_neigh_get_state(n) : 0;
-	uint64_t entry = 0;
-
-	if ((state & NUD_USABLE) && mac != NULL && nl_addr_get_len(mac) == 6)
-		entry = nexthop_pack(
-			nl_addr_get_binary_addr(mac), w->hops[i].mtu);
-	publish(w, w->plan->nexthops[i].index, entry);
-	if (entry == 0)
-		w->hops[i].trouble =
-			state & NUD_FAILED
-				? "it does not answer ARP or ND"
-				: "its MAC address is being asked for";
-}
-
-static void
-hop_look(struct nexthop_watch *w, unsigned int i, struct nl_cache *neighbours)
-{
-	struct hop *h = &w->hops[i];
-	struct rtnl_neigh *n;
-
-	route_look(w, i);
-	if (h->trouble != NULL) {
-		publish(w, w->plan->nexthops[i].index, 0);
-		return;
-	}
-	n = rtnl_neigh_get(neighbours, h->ifindex, h->via);
-	neighbour_take(w, i, n);
-	if (n == NULL || !(rtnl_neigh_get_state(n) &
-				 (NUD_REACHABLE | NUD_PERMANENT | NUD_NOARP)))
-		neighbour_ask(w, h);
-	if (n != NULL)
-		rtnl_neigh_put(n);
-}
-
-static void
-look_all(struct nexthop_watch *w)
-{
-	struct nl_cache *neighbours;
-
-	w->dirty = false;
-	w->age_s = 0;
-	for (unsigned int i = 0; i < w->plan->config->n_uplinks; i++)
-		uplink_look(w, i);
-	if (rtnl_neigh_alloc_cache(w->asked, &neighbours) != 0) {
-		w->dirty = true;
-		return;
-	}
-	for (unsigned int i = 0; i < w->plan->n_nexthops; i++)
-		hop_look(w, i, neighbours);
-	nl_cache_free(neighbours);
-}
-
-/* --- changes ------------------------------------------------------------- */
-
-static void
-neighbour_changed(struct nl_object *object, void *arg)
-{
-	struct nexthop_watch *w = arg;
-	struct rtnl_neigh *n = (struct rtnl_neigh *)object;
-	struct nl_addr *dst = rtnl_neigh_get_dst(n);
-
-	for (unsigned int i = 0; dst != NULL && i < w->plan->n_nexthops; i++) {
+	for (unsigned int i = 0; i < w->n_hops; i++) {
 		struct hop *h = &w->hops[i];
+		bool waiting = h->nud & (NUD_REACHABLE | NUD_DELAY | NUD_PROBE |
+						NUD_PERMANENT | NUD_INCOMPLETE);
 
-		if (h->via == NULL || h->ifindex != rtnl_neigh_get_ifindex(n) ||
-			nl_addr_cmp(h->via, dst) != 0)
-			continue;
-		if (nl_object_get_msgtype(object) == RTM_DELNEIGH) {
-			w->dirty = true;
-			continue;
-		}
-		h->trouble = NULL;
-		route_judge(w, h);
-		if (h->trouble == NULL)
-			neighbour_take(w, i, n);
+		if (h->fault == HOP_OK && !waiting)
+			use_neighbour(w, h);
 	}
+}
+
+/* --- all of it --------------------------------------------------------------
+ */
+
+static void
+refresh(struct nexthop_watch *w)
+{
+	w->dirty = false;
+	w->refreshed_ms = now_ms();
+	refresh_uplinks(w);
+	for (unsigned int i = 0; i < w->n_hops; i++)
+		look_up_route(w, &w->hops[i]);
+	dump_neighbours(w);
+	for (unsigned int i = 0; i < w->n_hops; i++)
+		publish(w, &w->hops[i]);
+	use_where_needed(w);
 }
 
 static int
-on_message(struct nl_msg *msg, void *arg)
+on_event(struct nl_msg *msg, void *ctx)
 {
-	struct nexthop_watch *w = arg;
-	int type = nlmsg_hdr(msg)->nlmsg_type;
+	struct nlmsghdr *h = nlmsg_hdr(msg);
+	struct nexthop_watch *w = ctx;
+	struct rtnl_neigh *n = NULL;
 
-	if (type == RTM_NEWNEIGH || type == RTM_DELNEIGH)
-		nl_msg_parse(msg, neighbour_changed, w);
-	else
+	if (h->nlmsg_type != RTM_NEWNEIGH && h->nlmsg_type != RTM_DELNEIGH) {
 		w->dirty = true;
+		return NL_OK;
+	}
+	if (!rtnl_neigh_parse(h, &n)) {
+		take_neighbour(w, n, h->nlmsg_type == RTM_DELNEIGH);
+		rtnl_neigh_put(n);
+	}
 	return NL_OK;
 }
 
-void
-nexthop_watch_dispatch(struct nexthop_watch *w)
+static int
+subscribe(struct nexthop_watch *w)
 {
-	int rc = nl_recvmsgs_default(w->heard);
+	int err;
 
-	/* Lost messages, or anything we do not understand: look again. */
-	if (rc < 0 && rc != -NLE_AGAIN)
-		w->dirty = true;
+	w->events = nl_socket_alloc();
+	if (!w->events)
+		return -ENOMEM;
+	nl_socket_disable_seq_check(w->events);
+	nl_socket_modify_cb(w->events, NL_CB_VALID, NL_CB_CUSTOM, on_event, w);
+	err = nl_connect(w->events, NETLINK_ROUTE);
+	if (!err)
+		err = nl_socket_add_memberships(w->events, RTNLGRP_NEIGH,
+			RTNLGRP_LINK, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
+			RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, 0);
+	if (!err)
+		err = nl_socket_set_nonblocking(w->events);
+	return err ? -EIO : 0;
 }
 
-void
-nexthop_watch_timer(struct nexthop_watch *w)
+/* By which uplinks the functions of each next hop send: masks by index. */
+static uint32_t *
+uplink_masks(const struct plan *plan)
 {
-	bool trouble = false;
+	uint32_t *mask = calloc(NEXTHOPS_MAX, sizeof(*mask));
 
-	for (unsigned int i = 0; i < w->plan->n_nexthops; i++)
-		trouble |= w->hops[i].trouble != NULL;
-	if (w->dirty || trouble || ++w->age_s >= REFRESH_S)
-		look_all(w);
-}
-
-int
-nexthop_watch_fd(const struct nexthop_watch *w)
-{
-	return nl_socket_get_fd(w->heard);
-}
-
-int
-nexthop_state(
-	const struct nexthop_watch *w, unsigned int i, char *why, size_t len)
-{
-	if (w->hops[i].trouble == NULL)
-		return 0;
-	snprintf(why, len, "%s", w->hops[i].trouble);
-	return -EHOSTUNREACH;
-}
-
-/* --- life ---------------------------------------------------------------- */
-
-/* Which uplinks' functions send to this address? */
-static uint32_t
-uplinks_of(const struct plan *plan, const struct ip_addr *addr)
-{
-	uint32_t mask = 0;
-
-	for (unsigned int i = 0; i < plan->n_instances; i++) {
+	for (unsigned int i = 0; mask && i < plan->n_instances; i++) {
 		const struct grant *g = plan->instances[i].grant;
 
 		for (uint32_t b = 0; b < g->n_backends; b++)
-			if (ip_addr_eq(&g->backends[b].addr, addr))
-				mask |= 1u << g->backend_uplink;
+			mask[g->backends[b].nexthop % NEXTHOPS_MAX] |=
+				1u << (g->backend_uplink & 31);
 	}
 	return mask;
 }
 
 static struct hop *
-hops_make(const struct plan *plan)
+make_hops(const struct plan *plan)
 {
-	struct hop *hops = calloc(plan->n_nexthops + 1, sizeof(*hops));
+	unsigned int n = plan->n_nexthops;
+	struct hop *hops = calloc(n ? n : 1, sizeof(*hops));
+	uint32_t *mask = uplink_masks(plan);
 
-	for (unsigned int i = 0; hops != NULL && i < plan->n_nexthops; i++) {
-		hops[i].uplinks = uplinks_of(plan, &plan->nexthops[i].addr);
-		/* Kept for connections of a backend that was removed. */
-		if (hops[i].uplinks == 0)
-			hops[i].uplinks = UINT32_MAX;
+	for (unsigned int i = 0; hops && mask && i < n; i++) {
+		const struct plan_nexthop *from = &plan->nexthops[i];
+		uint32_t by = mask[from->index % NEXTHOPS_MAX];
+
+		hops[i].addr = from->addr;
+		hops[i].index = from->index;
+		hops[i].uplinks = by ? by : 1;
+		hops[i].fault = HOP_NO_ROUTE;
 	}
+	if (!mask) {
+		free(hops);
+		hops = NULL;
+	}
+	free(mask);
 	return hops;
 }
 
 static void
-hops_free(struct hop *hops, unsigned int n)
+free_hops(struct hop *hops, unsigned int n)
 {
-	for (unsigned int i = 0; hops != NULL && i < n; i++)
-		nl_addr_put(hops[i].via);
+	for (unsigned int i = 0; i < n; i++)
+		if (hops[i].via)
+			nl_addr_put(hops[i].via);
 	free(hops);
+}
+
+struct nexthop_watch *
+nexthop_watch_create(const struct plan *plan, struct nexthops *table, int *err)
+{
+	struct nexthop_watch *w = calloc(1, sizeof(*w));
+
+	*err = -ENOMEM;
+	if (!w)
+		return NULL;
+	w->plan = plan;
+	w->table = table;
+	w->n_hops = plan->n_nexthops;
+	w->hops = make_hops(plan);
+	if (w->hops)
+		w->requests = link_open(err);
+	if (w->requests)
+		*err = subscribe(w);
+	if (*err) {
+		nexthop_watch_destroy(w);
+		return NULL;
+	}
+	refresh(w);
+	return w;
+}
+
+int
+nexthop_watch_fd(const struct nexthop_watch *w)
+{
+	return nl_socket_get_fd(w->events);
+}
+
+/* The queue overran when there is no memory for it: then all is read anew. */
+void
+nexthop_watch_dispatch(struct nexthop_watch *w)
+{
+	int err;
+
+	do {
+		err = nl_recvmsgs_default(w->events);
+	} while (!err);
+	if (err != -NLE_AGAIN)
+		w->dirty = true;
+	if (w->dirty && now_ms() - w->refreshed_ms >= REFRESH_MIN_MS)
+		refresh(w);
+}
+
+void
+nexthop_watch_timer(struct nexthop_watch *w)
+{
+	if (w->dirty || now_ms() - w->refreshed_ms >= REFRESH_MAX_MS)
+		refresh(w);
+	else
+		use_where_needed(w);
+}
+
+/* The table's entries of next hops that went are taken back. */
+static void
+clear_unused(struct nexthop_watch *w, unsigned int from)
+{
+	for (unsigned int i = from; i < NEXTHOPS_MAX; i++) {
+		unsigned int k = 0;
+
+		while (k < w->n_hops && w->hops[k].index != i)
+			k++;
+		if (k == w->n_hops)
+			store(w->table, i, 0);
+	}
 }
 
 int
 nexthop_watch_update(struct nexthop_watch *w, const struct plan *plan)
 {
-	struct hop *hops = hops_make(plan);
+	struct hop *hops = make_hops(plan);
 
-	if (hops == NULL)
+	if (!hops)
 		return -ENOMEM;
-	hops_free(w->hops, w->plan->n_nexthops);
+	free_hops(w->hops, w->n_hops);
 	w->hops = hops;
+	w->n_hops = plan->n_nexthops;
 	w->plan = plan;
-	look_all(w);
+	refresh(w);
+	clear_unused(w, plan->config->n_uplinks);
 	return 0;
 }
 
-static struct nl_sock *
-socket_open(void)
+static const char *
+expected_device(const struct nexthop_watch *w, const struct hop *h)
 {
-	struct nl_sock *s = nl_socket_alloc();
+	uint32_t uplink = (uint32_t)__builtin_ctz(h->uplinks);
 
-	if (s != NULL && nl_connect(s, NETLINK_ROUTE) != 0) {
-		nl_socket_free(s);
-		s = NULL;
-	}
-	return s;
+	return w->plan->config->uplinks[uplink].device;
 }
 
-static int
-sockets_open(struct nexthop_watch *w)
+static void
+describe_fault(const struct nexthop_watch *w, const struct hop *h, char *buf,
+	size_t len)
 {
-	w->asked = socket_open();
-	w->heard = socket_open();
-	if (w->asked == NULL || w->heard == NULL)
-		return -EIO;
-	nl_socket_disable_seq_check(w->heard);
-	nl_socket_set_nonblocking(w->heard);
-	nl_socket_modify_cb(w->heard, NL_CB_VALID, NL_CB_CUSTOM, on_message, w);
-	return nl_socket_add_memberships(w->heard, RTNLGRP_NEIGH, RTNLGRP_LINK,
-		RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_IFADDR,
-		RTNLGRP_IPV6_IFADDR, 0);
+	char device[IFNAMSIZ] = "?";
+
+	if_indextoname((unsigned int)h->oif, device);
+	switch (h->fault) {
+	case HOP_NO_ROUTE:
+		snprintf(buf, len, "no route");
+		break;
+	case HOP_LOCAL:
+		snprintf(buf, len, "an address of this machine");
+		break;
+	case HOP_OTHER_DEVICE:
+		snprintf(buf, len, "the route leaves by %s, not by %s", device,
+			expected_device(w, h));
+		break;
+	default:
+		snprintf(buf, len,
+			"functions on two uplinks have it, the route "
+			"leaves by %s",
+			device);
+	}
 }
 
-int
-nexthop_watch_create(struct nexthop_watch **out, const struct plan *plan,
-	struct nexthops *table, char *why, size_t len)
+const char *
+nexthop_state(
+	const struct nexthop_watch *w, unsigned int i, char *buf, size_t len)
 {
-	struct nexthop_watch *w = calloc(1, sizeof(*w));
+	const struct hop *h = &w->hops[i];
+	char via[64] = "?";
 
-	if (w == NULL)
-		return -ENOMEM;
-	w->plan = plan;
-	w->table = table;
-	w->hops = hops_make(plan);
-	if (w->hops == NULL || sockets_open(w) != 0) {
-		snprintf(why, len,
-			"netlink: cannot follow the kernel's "
-			"routes and neighbours");
-		nexthop_watch_free(w);
-		return -EIO;
+	if (h->fault != HOP_OK) {
+		describe_fault(w, h, buf, len);
+		return buf;
 	}
-	look_all(w);
-	*out = w;
-	return 0;
+	nl_addr2str(h->via, via, sizeof(via));
+	if (h->nud & NUD_USABLE)
+		snprintf(buf, len, "resolved");
+	else if (h->nud & NUD_FAILED)
+		snprintf(buf, len, "%s does not answer on %s", via,
+			expected_device(w, h));
+	else
+		snprintf(buf, len, "resolving %s on %s", via,
+			expected_device(w, h));
+	return buf;
 }
 
 void
-nexthop_watch_free(struct nexthop_watch *w)
+nexthop_watch_destroy(struct nexthop_watch *w)
 {
-	if (w == NULL)
+	if (!w)
 		return;
-	hops_free(w->hops, w->plan->n_nexthops);
-	nl_socket_free(w->heard);
-	nl_socket_free(w->asked);
+	if (w->hops)
+		free_hops(w->hops, w->n_hops);
+	if (w->events)
+		nl_socket_free(w->events);
+	link_close(w->requests);
 	free(w);
 }

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Next hops: the kernel's routes and neighbours, made into the table that
- * instances read (struct nexthops in dataplane/grant.h).
+ * The next-hop watcher: fills the table that instances take MAC addresses
+ * from, and keeps it as the kernel's routes and neighbours are.
  *
- * The kernel stays the one that knows routes and speaks ARP and ND; this
- * follows it over netlink. It makes the kernel resolve what nobody else asks
- * it for, since packets of instances pass it by, and asks again before an
- * entry grows old, so that a backend that has moved or died is noticed.
- *
- * Thread: control. Nothing blocks but short requests to the kernel.
+ * Thread: the control plane's. No call blocks beyond requests that the
+ * kernel answers at once.
  */
 #ifndef CARRYALL_NEXTHOP_H
 #define CARRYALL_NEXTHOP_H
@@ -21,34 +17,38 @@
 struct nexthop_watch;
 
 /*
- * Fill `table` for the plan's uplinks and next hops and begin to follow
- * changes. Borrows both. 0, or -errno with the reason in why[0..len).
+ * Begin to watch: entry i < number of uplinks becomes uplink i's own MAC
+ * address and MTU, each plan->nexthops[] what it resolves to, now and until
+ * the end. Borrows `plan` and `table`, which is writable and has its header.
+ * NULL with -errno in *err.
  */
-int nexthop_watch_create(struct nexthop_watch **out, const struct plan *plan,
-	struct nexthops *table, char *why, size_t len);
+struct nexthop_watch *nexthop_watch_create(
+	const struct plan *plan, struct nexthops *table, int *err);
 
-/* The table stays as it is. */
-void nexthop_watch_free(struct nexthop_watch *watch);
+/* Readable when there is something to dispatch; never blocks on reading. */
+int nexthop_watch_fd(const struct nexthop_watch *w);
 
-/* A descriptor that is readable when nexthop_watch_dispatch() has work. */
-int nexthop_watch_fd(const struct nexthop_watch *watch);
-void nexthop_watch_dispatch(struct nexthop_watch *watch);
+/* Take in what has changed. Call when the descriptor is readable. */
+void nexthop_watch_dispatch(struct nexthop_watch *w);
 
-/* To be called once a second. */
-void nexthop_watch_timer(struct nexthop_watch *watch);
+/* Ask again for whom no answer came, probe the stale. Call every second. */
+void nexthop_watch_timer(struct nexthop_watch *w);
 
 /*
- * Follow another plan from here on, whose numbers agree with the former's
- * (adopt_inherit). Borrows it in the former's place. 0 or -ENOMEM, and then
- * the former plan is followed on.
+ * Go over to another plan with the same uplinks, borrowed from here on.
+ * Entries of next hops that both have never become unresolved. 0 or -errno;
+ * then the former plan stays.
  */
-int nexthop_watch_update(struct nexthop_watch *watch, const struct plan *plan);
+int nexthop_watch_update(struct nexthop_watch *w, const struct plan *plan);
 
 /*
- * Is plan->nexthops[i] resolved? 0, or -EHOSTUNREACH with the reason in
- * why[0..len).
+ * How plan->nexthops[i] stands, for people: "resolved", or why not and what
+ * to look at. Into buf[0..len); returns buf.
  */
-int nexthop_state(const struct nexthop_watch *watch, unsigned int i, char *why,
-	size_t len);
+const char *nexthop_state(
+	const struct nexthop_watch *w, unsigned int i, char *buf, size_t len);
+
+/* Stop watching. The table stays as it is. */
+void nexthop_watch_destroy(struct nexthop_watch *w);
 
 #endif

@@ -17,6 +17,7 @@
  * Synchronisation: one thread. The programs read the tables at any time, so
  * each row and each word is written alone and is right by itself.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -228,14 +229,35 @@ add_address(struct provider *p, const struct plan_steer *s)
 	return err == -EEXIST ? 0 : err;
 }
 
+static void
+explain_address(const struct provider *p, const struct plan_steer *s, int err,
+	char *why, size_t len)
+{
+	const char *device = p->plan->config->uplinks[s->target.uplink].device;
+	bool v4 = ip_addr_is_v4(&s->key.addr);
+	char text[INET6_ADDRSTRLEN] = "?";
+
+	inet_ntop(v4 ? AF_INET : AF_INET6,
+		v4 ? &s->key.addr.w[3] : &s->key.addr.w[0], text, sizeof(text));
+	snprintf(why, len, "cannot add the address %s to %s: %s%s%s", text,
+		device, strerror(-err),
+		v4 ? "" : "; is IPv6 off? sysctl net.ipv6.conf.",
+		v4 ? "" : device);
+}
+
 static int
 add_addresses(struct provider *p, char *why, size_t len)
 {
 	int err = 0;
 
-	for (unsigned int i = 0; i < p->plan->n_steers && !err; i++)
-		err = add_address(p, &p->plan->steers[i]);
-	return explain(err, "cannot add addresses to the uplink", why, len);
+	for (unsigned int i = 0; i < p->plan->n_steers && !err; i++) {
+		const struct plan_steer *s = &p->plan->steers[i];
+
+		err = add_address(p, s);
+		if (err)
+			explain_address(p, s, err, why, len);
+	}
+	return err;
 }
 
 static int

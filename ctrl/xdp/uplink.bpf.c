@@ -120,6 +120,16 @@ no_target(struct xdp_uplink_counters *count, const struct steer_packet *pkt)
 	return pass(count);
 }
 
+/* Global, not static: the verifier then looks at it once, not on each path. */
+int
+parse_in(struct xdp_md *ctx, struct steer_packet *pkt)
+{
+	if (!pkt)
+		return STEER_K_MALFORMED;
+	return steer_parse((const void *)(long)ctx->data,
+		(const void *)(long)ctx->data_end, STEER_IN, pkt);
+}
+
 SEC("xdp")
 int
 uplink_rx(struct xdp_md *ctx)
@@ -129,12 +139,12 @@ uplink_rx(struct xdp_md *ctx)
 	__u32 i = uplink_index, entry;
 	const struct steer_target *t;
 	struct xdp_uplink_counters *count;
-	struct steer_packet pkt;
+	struct steer_packet pkt = { 0 };
 
 	count = bpf_map_lookup_elem(&uplink_counters, &i);
 	if (!count || data + STEER_ETH_LEN > end)
 		return XDP_PASS;
-	steer_parse(data, end, STEER_IN, &pkt);
+	parse_in(ctx, &pkt);
 	if (pkt.kind == STEER_K_VLAN)
 		count->drop[XDP_COUNT_VLAN]++;
 	if (pkt.kind < STEER_K_FRAGMENT || !is_for_us(data))

@@ -55,12 +55,22 @@ filter_fragment(const struct steer_tuple *c)
 	return host->uplink;
 }
 
-static __always_inline int
-filter(const void *data, const void *end)
+/* Global, not static: the verifier then looks at it once, not on each path. */
+int
+parse_out(struct xdp_md *ctx, struct steer_packet *pkt)
 {
-	struct steer_packet pkt;
+	if (!pkt)
+		return STEER_K_MALFORMED;
+	return steer_parse((const void *)(long)ctx->data,
+		(const void *)(long)ctx->data_end, STEER_OUT, pkt);
+}
 
-	switch (steer_parse(data, end, STEER_OUT, &pkt)) {
+static __always_inline int
+filter(struct xdp_md *ctx)
+{
+	struct steer_packet pkt = { 0 };
+
+	switch (parse_out(ctx, &pkt)) {
 	case STEER_K_NOT_IP:
 	case STEER_K_VLAN:
 		return REFUSE(XDP_DROP_TX_ETHERTYPE);
@@ -118,9 +128,9 @@ within_rate(__u64 bytes)
 
 /* All checks in turn: the uplink, or REFUSE(reason). */
 static __always_inline int
-police(const void *data, const void *end)
+police(struct xdp_md *ctx, const void *data, const void *end)
 {
-	int uplink = filter(data, end);
+	int uplink = filter(ctx);
 
 	if (uplink < 0)
 		return uplink;
@@ -162,7 +172,7 @@ vnic_tx(struct xdp_md *ctx)
 	v = bpf_map_lookup_elem(&vnics, &i);
 	if (!c || !v)
 		return XDP_DROP;
-	verdict = police(data, end);
+	verdict = police(ctx, data, end);
 	if (v->capture)
 		capture_frame(ctx, i, verdict < 0 ? -1 - verdict : -1, 1);
 	if (verdict >= 0)
