@@ -266,7 +266,6 @@ static int
 nexthops_start(struct control *c)
 {
 	bool fresh;
-	char why[256];
 	int rc, fd = rundir_file(&c->dir, "nexthops", "",
 			sizeof(struct nexthops), &fresh);
 
@@ -281,10 +280,9 @@ nexthops_start(struct control *c)
 	}
 	c->table->magic = NEXTHOPS_MAGIC;
 	c->table->version = GRANT_VERSION;
-	rc = nexthop_watch_create(
-		&c->watch, c->plan, c->table, why, sizeof(why));
-	if (rc != 0) {
-		say("%s", why);
+	c->watch = nexthop_watch_create(c->plan, c->table, &rc);
+	if (c->watch == NULL) {
+		say("next hops: %s", strerror(-rc));
 		return rc;
 	}
 	rc = sd_event_add_io(c->event, NULL, nexthop_watch_fd(c->watch),
@@ -296,7 +294,7 @@ static void
 nexthops_stop(struct control *c)
 {
 	if (c->watch != NULL)
-		nexthop_watch_free(c->watch);
+		nexthop_watch_destroy(c->watch);
 	if (c->table != NULL)
 		munmap(c->table, sizeof(struct nexthops));
 }
@@ -452,6 +450,7 @@ answer_status(const struct control *c)
 		.provider = c->provider,
 		.supervisor = c->sup,
 		.nexthops = c->watch,
+		.table = c->table,
 		.load = c->load,
 		.pages = c->huge ? "huge" : "small",
 		.adopted = c->adopted,

@@ -168,6 +168,14 @@ backend_find(
 }
 
 static const char *
+nexthop_why(
+	const struct status_source *src, unsigned int i, char *why, size_t len)
+{
+	nexthop_state(src->nexthops, i, why, len);
+	return "unresolved";
+}
+
+static const char *
 backend_state(const struct status_source *src, const struct config_backend *b,
 	char *why, size_t len)
 {
@@ -175,9 +183,10 @@ backend_state(const struct status_source *src, const struct config_backend *b,
 		return "drain";
 	for (unsigned int i = 0; i < src->plan->n_nexthops; i++)
 		if (ip_addr_eq(&src->plan->nexthops[i].addr, &b->addr))
-			return nexthop_state(src->nexthops, i, why, len) == 0
+			return nexthop_get(src->table,
+				       src->plan->nexthops[i].index) != 0
 				       ? "up"
-				       : "unresolved";
+				       : nexthop_why(src, i, why, len);
 	return "unresolved";
 }
 

@@ -28,6 +28,7 @@ struct status_source {
 	struct provider *provider;
 	const struct supervisor *supervisor;
 	const struct nexthop_watch *nexthops;
+	const struct nexthops *table;
 	const struct status_load *load; /* one per instance */
 	const char *pages;              /* "huge", "small" */
 	bool adopted;
