@@ -19,7 +19,11 @@
 
 #define CONFIG_UPLINKS_MAX   16
 #define CONFIG_FUNCTIONS_MAX 32
-#define CONFIG_INSTANCES_MAX 64 /* per function */
+#define CONFIG_INSTANCES_MAX 64   /* per function */
+#define CONFIG_VNICS_MAX     256  /* instances of all functions */
+#define CONFIG_CORES_MAX     1024 /* CPU numbers are below it */
+/* A function's name: "NAME.63h" must fit a netdev's name. */
+#define CONFIG_FUNCTION_NAME_MAX (IFNAMSIZ - 1 - 4)
 
 enum config_xdp_mode {
 	CONFIG_XDP_AUTO, /* native where the driver has it, else generic */
@@ -131,12 +135,13 @@ struct config_faults {
  * owned by the caller until config_free(), or NULL with at least one entry
  * in `faults`, which the caller initialises to zero and frees with
  * config_faults_free() in either case. Thread: any; blocks on the file.
+ * (Not config_read: libconfig has a function of that name.)
  */
-struct config *config_read(const char *path, const struct config_type *types,
+struct config *config_load(const char *path, const struct config_type *types,
 	const struct config_machine *machine, struct config_faults *faults);
 
 /* The same from text[0..len), as if it were the file `path`: for fuzzing. */
-struct config *config_read_text(const char *path, const char *text, size_t len,
+struct config *config_load_text(const char *path, const char *text, size_t len,
 	const struct config_type *types, const struct config_machine *machine,
 	struct config_faults *faults);
 
@@ -149,7 +154,10 @@ void config_faults_print(const struct config_faults *faults, FILE *out);
 /* Print the table of keys: as mdoc for the man page, or as text. */
 void config_keys_print(FILE *out, bool mdoc);
 
-/* "10.0.0.1" or "fd00::1" to an address: 0 or -EINVAL. */
+/*
+ * "10.0.0.1" or "fd00::1" to an address: 0 or -EINVAL. An IPv4-mapped
+ * address in IPv6 text ("::ffff:10.0.0.1") is -EINVAL.
+ */
 int ip_addr_parse(const char *text, struct ip_addr *addr);
 /* An address as text into buf, which holds at least 46 bytes; returns it. */
 const char *ip_addr_format(const struct ip_addr *addr, char buf[46]);

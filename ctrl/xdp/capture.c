@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <net/if.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/file.h>
@@ -24,6 +23,7 @@
 #include <bpf/libbpf.h>
 
 #include "ctrl/xdp/pins.h"
+#include "ctrl/xdp/record.h"
 
 #define BUFFER_PAGES 256 /* per CPU */
 #define WAIT_MS      10
@@ -137,25 +137,44 @@ write_file_header(FILE *out)
 	return fwrite(&f, sizeof(f), 1, out) == 1 && !fflush(out) ? 0 : -EIO;
 }
 
-/* The VNIC's number is where its host end stands among the targets. */
+/* Devices are recorded in the order of VNICs; the record is read backwards. */
+struct search {
+	const char *name;
+	uint32_t seen;  /* devices so far */
+	uint32_t after; /* devices made after the one that is looked for */
+	bool found;
+};
+
+static void
+search_step(void *ctx, const struct record_entry *e)
+{
+	struct search *s = ctx;
+
+	if (e->is_addr)
+		return;
+	if (!s->found && strcmp(e->device, s->name) == 0) {
+		s->found = true;
+		s->after = s->seen;
+	}
+	s->seen++;
+}
+
+/*
+ * The VNIC's number, by the run directory alone: whoever captures need not be
+ * in the appliance's network namespace.
+ */
 static int
 find_vnic(const char *run_dir, const char *name, unsigned int n, uint32_t *i)
 {
-	char host[IFNAMSIZ + 16];
-	int fd = pins_get(run_dir, PINS_TO_VNIC), err = -ENOENT;
-	uint32_t wanted, have;
+	struct search s = { .name = name };
+	int err = record_walk(run_dir, search_step, &s);
 
-	if (fd < 0)
-		return fd;
-	snprintf(host, sizeof(host), "%.20sh", name);
-	wanted = strlen(host) < IFNAMSIZ ? if_nametoindex(host) : 0;
-	for (*i = 0; wanted && *i < n; (*i)++)
-		if (!bpf_map_lookup_elem(fd, i, &have) && have == wanted) {
-			err = 0;
-			break;
-		}
-	close(fd);
-	return err;
+	if (err)
+		return err;
+	if (!s.found || s.seen - 1 - s.after >= n)
+		return -ENOENT;
+	*i = s.seen - 1 - s.after;
+	return 0;
 }
 
 static int

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ctrl/keys.h"
+
+#include <netinet/in.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "ctrl/config.h"
+
+#define FIELD(type, field)                      \
+	.offset = offsetof(struct type, field), \
+	.size = sizeof(((struct type *)0)->field)
+
+#define ENTRIES(type, field, of)                                       \
+	FIELD(type, field), .count = offsetof(struct type, n_##field), \
+			    .line = offsetof(struct of, line),         \
+			    .entry = sizeof(struct of)
+
+#define TIMEOUT(text)                                                     \
+	KEY_QUANTITY, .unit = UNIT_TIME, .min = 10, .max = 7 * 86400000u, \
+		      .initial = (text), .example = "\"" text "\""
+
+static const struct key_choice providers[] = {
+	{ "xdp", 0, false },
+	{ "soft", 0, true },
+	{ "sriov", 0, true },
+	{ 0 },
+};
+
+static const struct key_choice modes[] = {
+	{ "auto", CONFIG_XDP_AUTO, false },
+	{ "native", CONFIG_XDP_NATIVE, false },
+	{ "generic", CONFIG_XDP_GENERIC, false },
+	{ 0 },
+};
+
+static const struct key_choice pages[] = {
+	{ "auto", CONFIG_PAGES_AUTO, false },
+	{ "huge", CONFIG_PAGES_HUGE, false },
+	{ "small", CONFIG_PAGES_SMALL, false },
+	{ 0 },
+};
+
+static const struct key_choice protocols[] = {
+	{ "tcp", IPPROTO_TCP, false },
+	{ "udp", IPPROTO_UDP, false },
+	{ "icmp", IPPROTO_ICMP, false },
+	{ 0 },
+};
+
+static const struct key_choice schedulers[] = {
+	{ "maglev", GRANT_SCHED_MAGLEV, false },
+	{ "rr", GRANT_SCHED_RR, false },
+	{ "leastconn", GRANT_SCHED_LEASTCONN, false },
+	{ 0 },
+};
+
+static const struct key_choice hashes[] = {
+	{ "5-tuple", false, false },
+	{ "source", true, false },
+	{ 0 },
+};
+
+static const struct key_choice durabilities[] = {
+	{ "none", 0, false },
+	{ "batch", 0, true },
+	{ "sync", 0, true },
+	{ 0 },
+};
+
+const struct key keys[] = {
+	/* --- the appliance --- */
+	{ "appliance", KEY_GROUP, .required = true, .example = "{ ... }",
+		.help = "What holds for the appliance as a whole." },
+	{ "appliance.name", KEY_NAME, FIELD(config, name), .required = true,
+		.max = GRANT_NAME_MAX - 1, .example = "\"edge1\"",
+		.help = "Its name: the running appliance is found by it, under "
+			"/run/carryall/NAME. No two on one machine have the "
+			"same." },
+	{ "appliance.state", KEY_TEXT, FIELD(config, state),
+		.initial = "/var/lib/carryall",
+		.example = "\"/var/lib/carryall\"",
+		.help = "Directory of what outlives a stop, an absolute "
+			"path." },
+	{ "appliance.user", KEY_TEXT, FIELD(config, user), .initial = "nobody",
+		.example = "\"nobody\"",
+		.help = "The user that instances run as. Not root: an instance "
+			"has no privilege." },
+	{ "appliance.share_cores", KEY_BOOL, FIELD(config, share_cores),
+		.initial = "false", .example = "true",
+		.help = "Let several instances run on one core, in turns. For "
+			"labs and small machines: they then wait for each "
+			"other." },
+	{ "appliance.memory_pages", KEY_CHOICE, FIELD(config, pages),
+		.choices = pages, .initial = "auto", .example = "\"auto\"",
+		.help = "Memory of the instances: huge pages where they can be "
+			"had (auto), only huge pages (huge), or ordinary ones "
+			"(small)." },
+
+	/* --- uplinks --- */
+	{ "uplinks", KEY_LIST, ENTRIES(config, uplinks, config_uplink),
+		.required = true, .min = 1, .max = CONFIG_UPLINKS_MAX,
+		.example = "( { name = \"wan\"; device = \"eth1\"; } )",
+		.help = "The ports that traffic enters and leaves by." },
+	{ "uplinks.name", KEY_NAME, FIELD(config_uplink, name),
+		.required = true, .max = GRANT_NAME_MAX - 1,
+		.example = "\"wan\"", .help = "What functions call it." },
+	{ "uplinks.device", KEY_TEXT, FIELD(config_uplink, device),
+		.required = true, .example = "\"eth1\"",
+		.help = "The network device, as ip link shows it. One uplink "
+			"per device." },
+	{ "uplinks.provider", KEY_CHOICE, FIELD(config_uplink, provider),
+		.choices = providers, .initial = "xdp", .example = "\"xdp\"",
+		.help = "What makes the virtual NICs: xdp works with every "
+			"kernel driver." },
+	{ "uplinks.mode", KEY_CHOICE, FIELD(config_uplink, mode),
+		.choices = modes, .initial = "auto", .example = "\"auto\"",
+		.help = "How XDP attaches: in the driver (native), in the "
+			"kernel's generic path (generic), or native where the "
+			"driver has it (auto)." },
+
+	/* --- functions --- */
+	{ "functions", KEY_LIST, ENTRIES(config, functions, config_function),
+		.required = true, .min = 1, .max = CONFIG_FUNCTIONS_MAX,
+		.example = "( { name = \"web\"; type = \"lb\"; ... } )",
+		.help = "The network functions that the appliance runs." },
+	{ "functions.name", KEY_NAME, FIELD(config_function, name),
+		.required = true, .max = CONFIG_FUNCTION_NAME_MAX,
+		.example = "\"web\"",
+		.help = "Its name. Instances, and their network devices, are "
+			"called NAME.0, NAME.1 and so on." },
+	{ "functions.type", KEY_TEXT, FIELD(config_function, type),
+		.required = true, .example = "\"lb\"",
+		.help = "What it does: the name of one of the functions built "
+			"in, as carryall version lists them." },
+	{ "functions.uplink", KEY_TEXT, .example = "\"wan\"",
+		.otherwise = "the only uplink",
+		.help = "The uplink that clients come by. Needed if there is "
+			"more than one." },
+	{ "functions.backend_uplink", KEY_TEXT, .example = "\"lan\"",
+		.otherwise = "as uplink",
+		.help = "The uplink that backends are reached by." },
+	{ "functions.instances", KEY_INT, FIELD(config_function, instances),
+		.min = 1, .max = CONFIG_INSTANCES_MAX, .initial = "1",
+		.example = "2",
+		.help = "How many instances share its work, each on a core." },
+	{ "functions.cores", KEY_CORES, .max = CONFIG_CORES_MAX - 1,
+		.example = "\"1-2\"",
+		.otherwise = "cores that no other instance has; core 0 last",
+		.help = "The cores of the instances, in order: numbers and "
+			"ranges, as 1-2,5. Those beyond the number of "
+			"instances are not used." },
+	{ "functions.snat", KEY_ADDRESSES, FIELD(config_function, snat),
+		.count = offsetof(struct config_function, n_snat),
+		.entry = sizeof(struct ip_addr), .max = GRANT_SNAT_MAX,
+		.example = "[ \"10.0.0.9\" ]",
+		.help = "Addresses of its own that a load balancer talks to "
+			"backends from; one at least of each family that its "
+			"services use. Each gives about 64,000 connections to "
+			"each backend port." },
+	{ "functions.buckets", KEY_INT, FIELD(config_function, buckets),
+		.min = 1, .max = GRANT_BUCKETS_MAX, .initial = "128",
+		.example = "128",
+		.help = "Slices that connections are steered in: a power of "
+			"two, and no fewer than instances." },
+	{ "functions.rate", KEY_QUANTITY, .unit = UNIT_RATE,
+		FIELD(config_function, rate_bps), .min = 64000,
+		.max = 1000000000000, .example = "\"1Gb/s\"",
+		.otherwise = "no limit",
+		.help = "Most that each instance may send, in bits per "
+			"second." },
+	{ "functions.packet_rate", KEY_QUANTITY, .unit = UNIT_PACKETS,
+		FIELD(config_function, packet_rate), .min = 1,
+		.max = 1000000000, .example = "\"100k/s\"",
+		.otherwise = "no limit",
+		.help = "Most packets that each instance may send, per "
+			"second." },
+	{ "functions.connections", KEY_INT,
+		FIELD(config_function, max_connections), .min = 16,
+		.max = 1 << 24, .initial = "65536", .example = "65536",
+		.help = "Connections that each instance can hold, rounded up "
+			"to a power of two." },
+	{ "functions.half_open", KEY_INT, FIELD(config_function, max_half_open),
+		.min = 1, .max = 1 << 24,
+		.otherwise = "a quarter of connections", .example = "16384",
+		.help = "How many of them may be in the hand-shake; the oldest "
+			"of these makes room for a new one." },
+
+	{ "functions.timeouts", KEY_GROUP, FIELD(config_function, timeouts),
+		.example = "{ established = \"1h\"; }",
+		.help = "How long a connection may be silent before it is "
+			"forgotten." },
+	{ "functions.timeouts.syn", TIMEOUT("10s"),
+		FIELD(grant_timeouts, syn_ms),
+		.help = "TCP, in the hand-shake. Shorter than the 4 minutes "
+			"that RFC 5382 REQ-5 asks of a NAT, since a flood of "
+			"SYNs fills the table with these." },
+	{ "functions.timeouts.established", TIMEOUT("124m"),
+		FIELD(grant_timeouts, established_ms),
+		.help = "TCP, open. No less than 2 hours and 4 minutes (RFC "
+			"5382 REQ-5) lets keepalives of 2 hours (RFC 1122 "
+			"4.2.3.6) hold an idle connection." },
+	{ "functions.timeouts.fin", TIMEOUT("4m"),
+		FIELD(grant_timeouts, fin_ms),
+		.help = "TCP, closed by one side: the other may still be "
+			"sending. RFC 5382 REQ-5." },
+	{ "functions.timeouts.closed", TIMEOUT("30s"),
+		FIELD(grant_timeouts, closed_ms),
+		.help = "TCP, closed by both sides or reset: late segments are "
+			"still passed on, and the SNAT port rests." },
+	{ "functions.timeouts.udp_new", TIMEOUT("10s"),
+		FIELD(grant_timeouts, udp_new_ms),
+		.help = "UDP, no reply seen. Short, since a flood fills the "
+			"table with these." },
+	{ "functions.timeouts.udp", TIMEOUT("2m"),
+		FIELD(grant_timeouts, udp_ms),
+		.help = "UDP, with a reply seen. The least that RFC 4787 REQ-5 "
+			"allows." },
+
+	{ "functions.log", KEY_GROUP, .example = "{ durability = \"none\"; }",
+		.help = "The persistent log of connections." },
+	{ "functions.log.durability", KEY_CHOICE, .choices = durabilities,
+		.initial = "none", .example = "\"none\"",
+		.help = "none: no log is kept, connections end with their "
+			"instance." },
+	{ "functions.log.size", KEY_QUANTITY, .unit = UNIT_SIZE, .min = 1 << 20,
+		.max = 1ull << 40, .initial = "64M", .example = "\"64M\"",
+		.help = "Size of each instance's log on disk." },
+
+	/* --- services --- */
+	{ "functions.services", KEY_LIST,
+		ENTRIES(config_function, services, config_service),
+		.required = true, .min = 1, .max = GRANT_SERVICES_MAX,
+		.example = "( { name = \"site\"; address = \"10.0.0.80\"; "
+			   "... } )",
+		.help = "What clients connect to." },
+	{ "functions.services.name", KEY_NAME, FIELD(config_service, name),
+		.required = true, .max = GRANT_NAME_MAX - 1,
+		.example = "\"site\"", .help = "Its name, in the function." },
+	{ "functions.services.address", KEY_ADDRESS,
+		FIELD(config_service, addr), .required = true,
+		.example = "\"10.0.0.80\"",
+		.help = "The address that clients use (VIP), IPv4 or IPv6." },
+	{ "functions.services.port", KEY_INT, FIELD(config_service, port),
+		.min = 1, .max = 65535, .example = "80",
+		.otherwise = "none: needed but with icmp",
+		.help = "The port that clients use." },
+	{ "functions.services.protocol", KEY_CHOICE,
+		FIELD(config_service, proto), .required = true,
+		.choices = protocols, .example = "\"tcp\"",
+		.help = "icmp is echo (ping), of the address's family." },
+	{ "functions.services.scheduler", KEY_CHOICE,
+		FIELD(config_service, scheduler), .choices = schedulers,
+		.initial = "maglev", .example = "\"maglev\"",
+		.help = "How a backend is picked for a new connection, always "
+			"by weight: consistent hashing (maglev), in turn (rr), "
+			"or the fewest connections (leastconn)." },
+	{ "functions.services.hash", KEY_CHOICE,
+		FIELD(config_service, hash_source), .choices = hashes,
+		.initial = "5-tuple", .example = "\"source\"",
+		.help = "What steers and picks: the whole 5-tuple, or the "
+			"client's address alone (source), which keeps a client "
+			"on one backend and takes fragments." },
+
+	/* --- backends --- */
+	{ "functions.services.backends", KEY_LIST,
+		ENTRIES(config_service, backends, config_backend),
+		.max = GRANT_BACKENDS_MAX,
+		.example = "( { address = \"10.0.1.21\"; port = 8080; } )",
+		.help = "The servers behind a load balancer's service." },
+	{ "functions.services.backends.address", KEY_ADDRESS,
+		FIELD(config_backend, addr), .required = true,
+		.example = "\"10.0.1.21\"",
+		.help = "Its address, of the service's family." },
+	{ "functions.services.backends.port", KEY_INT,
+		FIELD(config_backend, port), .min = 1, .max = 65535,
+		.otherwise = "the service's port", .example = "8080",
+		.help = "Its port." },
+	{ "functions.services.backends.weight", KEY_INT,
+		FIELD(config_backend, weight), .min = 0,
+		.max = GRANT_WEIGHT_MAX, .initial = "1", .example = "1",
+		.help = "Its share of new connections. 0 drains it: what is "
+			"open goes on, nothing new comes." },
+	{ 0 },
+};
+
+bool
+key_in(const struct key *key, const char *path)
+{
+	size_t n = strlen(path);
+
+	if (n == 0)
+		return strchr(key->path, '.') == NULL;
+	return strncmp(key->path, path, n) == 0 && key->path[n] == '.' &&
+	       strchr(key->path + n + 1, '.') == NULL;
+}
+
+const char *
+key_name(const struct key *key)
+{
+	const char *dot = strrchr(key->path, '.');
+
+	return dot == NULL ? key->path : dot + 1;
+}
+
+const struct key *
+key_find(const char *path, const char *name)
+{
+	for (const struct key *k = keys; k->path != NULL; k++)
+		if (key_in(k, path) && strcmp(key_name(k), name) == 0)
+			return k;
+	return NULL;
+}
