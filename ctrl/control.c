@@ -42,6 +42,7 @@ struct control {
 	struct api *api;
 	sd_event *event;
 	struct status_load *load;
+	uint64_t uplink[CONFIG_UPLINKS_MAX]; /* their entries, as filtered */
 	bool huge;
 	bool ready; /* all instances have served once */
 	uint64_t started_s;
@@ -250,6 +251,27 @@ memory_start(struct control *c)
 	return 0;
 }
 
+/*
+ * The transmit filter knows the uplinks' MAC addresses. When one changes, it
+ * has to learn the new one before frames with the old one are worth nothing.
+ */
+static void
+uplinks_follow(struct control *c)
+{
+	char why[256] = "";
+	bool changed = false;
+
+	for (unsigned int i = 0; i < c->plan->config->n_uplinks; i++) {
+		uint64_t now = nexthop_get(c->table, i);
+
+		changed |= c->uplink[i] != 0 && c->uplink[i] != now;
+		c->uplink[i] = now;
+	}
+	if (changed &&
+		c->ops->update(c->provider, c->plan, why, sizeof(why)) != 0)
+		say("uplink changed: %s", why);
+}
+
 static int
 on_netlink(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
@@ -259,6 +281,7 @@ on_netlink(sd_event_source *source, int fd, uint32_t events, void *arg)
 	(void)fd;
 	(void)events;
 	nexthop_watch_dispatch(c->watch);
+	uplinks_follow(c);
 	return 0;
 }
 
@@ -497,6 +520,7 @@ on_tick(sd_event_source *source, uint64_t usec, void *arg)
 
 	(void)usec;
 	nexthop_watch_timer(c->watch);
+	uplinks_follow(c);
 	status_sample(c->load, c->sup, c->plan->n_instances);
 	sd_event_source_set_time_relative(source, TICK_US);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
