@@ -22,7 +22,7 @@ fail() {
 
 # check WHAT LEFT OP RIGHT: a comparison of [ ], its values told if it fails.
 check() {
-	if [ "$2" "$3" "$4" ] 2>/dev/null; then
+	if test "$2" "$3" "$4" 2>/dev/null; then
 		ok "$1"
 	else
 		fail "$1" "have '$2', want $3 '$4'"
