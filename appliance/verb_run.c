@@ -38,7 +38,8 @@ grant_memory_mb(const struct grant *grant)
 		bytes = nf->memory(grant);
 	/* An eighth more for what the allocator cannot place well. */
 	bytes += bytes / 8;
-	return MEMORY_BASE_MB + (uint32_t)((bytes + (1u << 20) - 1) >> 20);
+	/* Whole huge pages of 2 MiB. */
+	return MEMORY_BASE_MB + 2 * (uint32_t)((bytes + (2u << 20) - 1) >> 21);
 }
 
 static struct control_functions

@@ -138,8 +138,12 @@ instance_died(struct supervised *s)
 
 	death_describe(s, how, sizeof(how));
 	s->delay_ms = delay_next(s);
-	say(sup, "%s (pid %d) %s; starting it again%s", s->name, s->pid, how,
-		s->delay_ms == 0 ? "" : " after a back-off");
+	if (s->delay_ms == 0)
+		say(sup, "%s (pid %d) %s; starting it again", s->name, s->pid,
+			how);
+	else
+		say(sup, "%s (pid %d) %s; starting it again in %u ms", s->name,
+			s->pid, how, s->delay_ms);
 	instance_clear(s);
 	s->state = SUPERVISOR_WAITING;
 	s->restarts++;
@@ -420,7 +424,7 @@ instance_adopt(struct supervised *s)
 		return rc;
 	s->adopted = true;
 	s->state = SUPERVISOR_STARTING;
-	s->spawned_us = now_us();
+	s->spawned_us = 0; /* it has proved itself */
 	timer_set(s, START_MAX_US, on_start_late);
 	return 0;
 }

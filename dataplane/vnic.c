@@ -58,6 +58,7 @@ eal_args_fill(struct eal_args *a, const struct grant *grant)
 		eal_arg(a, "--in-memory");
 		eal_arg(a, "-m");
 		eal_arg(a, "%u", grant->huge_mb);
+		eal_arg(a, "--socket-limit=%u", grant->huge_mb);
 	} else {
 		eal_arg(a, "--no-huge");
 		eal_arg(a, "--no-shconf");

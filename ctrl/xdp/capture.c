@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <net/if.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/file.h>
@@ -24,9 +23,10 @@
 #include <bpf/libbpf.h>
 
 #include "ctrl/xdp/pins.h"
+#include "ctrl/xdp/record.h"
 
 #define BUFFER_PAGES 256 /* per CPU */
-#define WAIT_MS      100
+#define WAIT_MS      10
 
 /* The header of a pcap file, and of a packet in it; host byte order. */
 struct pcap_file {
@@ -57,7 +57,7 @@ struct capture {
 	uint32_t vnic;
 	int64_t clock_offset_ns; /* CLOCK_REALTIME less CLOCK_MONOTONIC */
 	bool ended;
-	int lock;
+	int lock, captures;
 	struct xdp_vnic *vnics; /* mapped */
 	unsigned int n_vnics;
 	struct perf_buffer *buffer;
@@ -137,25 +137,44 @@ write_file_header(FILE *out)
 	return fwrite(&f, sizeof(f), 1, out) == 1 && !fflush(out) ? 0 : -EIO;
 }
 
-/* The VNIC's number is where its host end stands among the targets. */
+/* Devices are recorded in the order of VNICs; the record is read backwards. */
+struct search {
+	const char *name;
+	uint32_t seen;  /* devices so far */
+	uint32_t after; /* devices made after the one that is looked for */
+	bool found;
+};
+
+static void
+search_step(void *ctx, const struct record_entry *e)
+{
+	struct search *s = ctx;
+
+	if (e->is_addr)
+		return;
+	if (!s->found && strcmp(e->device, s->name) == 0) {
+		s->found = true;
+		s->after = s->seen;
+	}
+	s->seen++;
+}
+
+/*
+ * The VNIC's number, by the run directory alone: whoever captures need not be
+ * in the appliance's network namespace.
+ */
 static int
 find_vnic(const char *run_dir, const char *name, unsigned int n, uint32_t *i)
 {
-	char host[IFNAMSIZ + 16];
-	int fd = pins_get(run_dir, PINS_TO_VNIC), err = -ENOENT;
-	uint32_t wanted, have;
+	struct search s = { .name = name };
+	int err = record_walk(run_dir, search_step, &s);
 
-	if (fd < 0)
-		return fd;
-	snprintf(host, sizeof(host), "%.20sh", name);
-	wanted = strlen(host) < IFNAMSIZ ? if_nametoindex(host) : 0;
-	for (*i = 0; wanted && *i < n; (*i)++)
-		if (!bpf_map_lookup_elem(fd, i, &have) && have == wanted) {
-			err = 0;
-			break;
-		}
-	close(fd);
-	return err;
+	if (err)
+		return err;
+	if (!s.found || s.seen - 1 - s.after >= n)
+		return -ENOENT;
+	*i = s.seen - 1 - s.after;
+	return 0;
 }
 
 static int
@@ -196,19 +215,16 @@ take_lock(struct capture *c, const char *run_dir)
 	return 0;
 }
 
+/* The buffers leave the array when the descriptor that put them in goes. */
 static int
 make_buffer(struct capture *c, const char *run_dir)
 {
-	int fd = pins_get(run_dir, PINS_CAPTURES), err = 0;
-
-	if (fd < 0)
-		return fd;
-	c->buffer =
-		perf_buffer__new(fd, BUFFER_PAGES, on_sample, on_lost, c, NULL);
-	if (!c->buffer)
-		err = -errno;
-	close(fd);
-	return err;
+	c->captures = pins_get(run_dir, PINS_CAPTURES);
+	if (c->captures < 0)
+		return c->captures;
+	c->buffer = perf_buffer__new(
+		c->captures, BUFFER_PAGES, on_sample, on_lost, c, NULL);
+	return c->buffer ? 0 : -errno;
 }
 
 static int
@@ -233,13 +249,19 @@ static void
 close_all(struct capture *c)
 {
 	perf_buffer__free(c->buffer);
+	if (c->captures >= 0)
+		close(c->captures);
 	if (c->lock >= 0)
 		close(c->lock);
 	if (c->vnics)
 		munmap(c->vnics, sizeof(*c->vnics) * c->n_vnics);
 }
 
-/* 1 once the caller's descriptor is readable, or packets wait till then. */
+/*
+ * Wait a little for packets, and see whether the caller wants an end. The
+ * buffers' own wake-ups only shorten the wait: they are interrupts of the
+ * CPU to itself, and were seen not to come on a virtual machine.
+ */
 static bool
 stop_asked(const struct capture *c)
 {
@@ -254,19 +276,16 @@ stop_asked(const struct capture *c)
 static int
 read_packets(struct capture *c)
 {
-	int n = 0;
+	bool stop = false;
+	int err = 0;
 
-	while (!c->ended && !stop_asked(c)) {
-		n = perf_buffer__poll(c->buffer, 0);
-		if (n < 0 && n != -EINTR)
-			return n;
+	while (!c->ended && !stop && !err) {
+		stop = stop_asked(c);
+		err = perf_buffer__consume(c->buffer);
 		if (fflush(c->out))
 			c->ended = true;
 	}
-	if (!c->ended)
-		perf_buffer__consume(c->buffer);
-	fflush(c->out);
-	return 0;
+	return err < 0 ? err : 0;
 }
 
 static int
@@ -290,9 +309,11 @@ xdp_capture(const char *run_dir, const char *name,
 	const struct xdp_capture_options *options, FILE *out,
 	struct xdp_capture_result *result, char *why, size_t len)
 {
-	struct capture c = {
-		.options = options, .result = result, .out = out, .lock = -1
-	};
+	struct capture c = { .options = options,
+		.result = result,
+		.out = out,
+		.lock = -1,
+		.captures = -1 };
 	int err = open_all(&c, run_dir, name);
 
 	memset(result, 0, sizeof(*result));

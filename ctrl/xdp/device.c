@@ -41,15 +41,15 @@ ethtool_call(const char *device, void *cmd)
 static unsigned int
 count_features(const char *device)
 {
-	struct {
+	union {
 		struct ethtool_sset_info info;
-		__u32 n;
+		__u8 room[sizeof(struct ethtool_sset_info) + sizeof(__u32)];
 	} q = { .info = { .cmd = ETHTOOL_GSSET_INFO,
 			.sset_mask = 1ull << ETH_SS_FEATURES } };
 
 	if (ethtool_call(device, &q) || !q.info.sset_mask)
 		return 0;
-	return q.n;
+	return q.info.data[0];
 }
 
 static int

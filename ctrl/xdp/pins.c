@@ -88,17 +88,39 @@ pins_mount(const char *run_dir)
 	return 0;
 }
 
+/*
+ * A link that is merely unpinned lets go of its device some time later; a
+ * program attached next would still find it there. Maps are no links: the
+ * call fails for them, and does nothing.
+ */
 static void
-unpin_all(const char *path)
+detach_now(const char *run_dir, const char *name)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	pin_path(path, run_dir, name);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return;
+	bpf_link_detach(fd);
+	close(fd);
+}
+
+static void
+unpin_all(const char *run_dir, const char *path)
 {
 	DIR *dir = opendir(path);
 	struct dirent *e;
 
 	if (!dir)
 		return;
-	while ((e = readdir(dir)))
-		if (e->d_name[0] != '.')
-			unlinkat(dirfd(dir), e->d_name, 0);
+	while ((e = readdir(dir))) {
+		if (e->d_name[0] == '.')
+			continue;
+		detach_now(run_dir, e->d_name);
+		unlinkat(dirfd(dir), e->d_name, 0);
+	}
 	closedir(dir);
 }
 
@@ -109,9 +131,11 @@ pins_unmount(const char *run_dir)
 
 	snprintf(path, sizeof(path), "%s/" XSK_NAME, run_dir);
 	unlink(path);
+	snprintf(path, sizeof(path), "%s/capture.lock", run_dir);
+	unlink(path);
 	snprintf(path, sizeof(path), "%s/" DIR_NAME, run_dir);
 	while (is_bpffs(path)) {
-		unpin_all(path);
+		unpin_all(run_dir, path);
 		if (umount2(path, MNT_DETACH))
 			break;
 	}

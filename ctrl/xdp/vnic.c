@@ -53,7 +53,7 @@ vnic_mtu(const struct provider *p, const struct plan_instance *in)
 static int
 refuse_taken(struct provider *p, const char *name, char *why, size_t len)
 {
-	struct link_info info;
+	struct link_info info = { 0 };
 
 	if (link_find(p->nl, name, &info))
 		return 0;
@@ -69,7 +69,7 @@ refuse_taken(struct provider *p, const char *name, char *why, size_t len)
 static int
 enter_host_end(struct provider *p, uint32_t i, const char *host)
 {
-	struct link_info info;
+	struct link_info info = { 0 };
 	int err = link_find(p->nl, host, &info);
 
 	if (!err && bpf_map_update_elem(p->pins.map[PINS_TO_VNIC], &i,
@@ -126,7 +126,7 @@ int
 vnic_attach(struct provider *p, uint32_t i, char *why, size_t len)
 {
 	const struct plan_instance *in = &p->plan->instances[i];
-	struct link_info info;
+	struct link_info info = { 0 };
 	char host[IFNAMSIZ];
 	int err = host_name(host, in);
 
@@ -146,7 +146,7 @@ vnic_find(struct provider *p, uint32_t i, char *why, size_t len)
 {
 	const struct plan_instance *in = &p->plan->instances[i];
 	char host[IFNAMSIZ], text[128];
-	struct link_info info;
+	struct link_info info = { 0 };
 	int err = host_name(host, in);
 
 	alias(p, in, text, sizeof(text));
@@ -188,7 +188,7 @@ int
 xdp_vnic_reset(struct provider *p, uint32_t i)
 {
 	const struct plan_instance *in;
-	struct link_info info;
+	struct link_info info = { 0 };
 	int err = xdp_vnic_up(p, i, false);
 
 	if (err)

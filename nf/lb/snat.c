@@ -6,6 +6,7 @@
 #include <rte_byteorder.h>
 #include <rte_malloc.h>
 #include <rte_prefetch.h>
+#include <rte_random.h>
 
 /* Ports that snat_evict_closed() looks at for each SNAT address. */
 #define EVICT_LOOKS 8
@@ -40,10 +41,23 @@ snat_init(struct lb *lb)
 	lb->port_bytes = bucket_bytes(lb->mask + 1);
 }
 
+/*
+ * Each bucket begins at a random port. An instance that was restarted would
+ * else take the very ports first that its predecessor has used last, and that
+ * backends still hold in TIME-WAIT.
+ */
 uint8_t *
 snat_set_create(const struct lb *lb)
 {
-	return rte_zmalloc(NULL, (size_t)lb->n_own * lb->port_bytes, 0);
+	uint8_t *set = rte_zmalloc(NULL, (size_t)lb->n_own * lb->port_bytes, 0);
+
+	for (uint32_t i = 0; set != NULL && i < lb->n_own; i++) {
+		struct bucket_ports *b =
+			(void *)(set + (size_t)i * lb->port_bytes);
+
+		b->cursor = (uint32_t)rte_rand_max(lb->ports);
+	}
+	return set;
 }
 
 static struct bucket_ports *

@@ -23,6 +23,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -30,6 +31,7 @@
 
 #include "ctrl/link.h"
 #include "ctrl/provider.h"
+#include "ctrl/xdp/capture.h"
 #include "tests/unit/xdp_plan.h"
 
 #define SKIP    77
@@ -453,6 +455,84 @@ START_TEST(test_foreign_address_stays)
 }
 END_TEST
 
+/* A capture in a process of its own, into `path`, of two packets. */
+static pid_t
+start_capture(const char *path, const char *name, bool drops)
+{
+	struct xdp_capture_options o = {
+		.max_packets = 2, .drops = drops, .stop_fd = -1
+	};
+	struct xdp_capture_result r;
+	pid_t pid = fork();
+	FILE *f;
+
+	if (pid)
+		return pid;
+	f = fopen(path, "we");
+	_exit(!f || xdp_capture(run_dir, name, &o, f, &r, why, sizeof(why)) ||
+		fclose(f) || r.packets != 2);
+}
+
+/* A pcap file of the two frames that were sent, to the byte. */
+static void
+expect_pcap(const char *path, const struct frame *a, const struct frame *b)
+{
+	uint8_t file[4096];
+	uint32_t magic, link, n;
+	FILE *f = fopen(path, "re");
+	size_t at = 24, size;
+
+	ck_assert_ptr_nonnull(f);
+	size = fread(file, 1, sizeof(file), f);
+	fclose(f);
+	ck_assert_uint_eq(size, 24 + 16 + a->n + 16 + b->n);
+	memcpy(&magic, file, 4);
+	memcpy(&link, file + 20, 4);
+	ck_assert_uint_eq(magic, 0xa1b23c4d);
+	ck_assert_uint_eq(link, 1);
+	memcpy(&n, file + at + 12, 4);
+	ck_assert_uint_eq(n, a->n);
+	ck_assert_mem_eq(file + at + 16, a->b, a->n);
+	at += 16 + a->n;
+	memcpy(&n, file + at + 8, 4);
+	ck_assert_uint_eq(n, b->n);
+	ck_assert_mem_eq(file + at + 16, b->b, b->n);
+}
+
+START_TEST(test_capture)
+{
+	struct xdp_capture_options o = { .stop_fd = -1 };
+	struct xdp_capture_result r;
+	struct provider *p = open_provider(false);
+	struct frame in, out;
+	char path[128];
+	pid_t pid;
+	int status;
+
+	snprintf(path, sizeof(path), "%s/pcap", run_dir);
+	instance_attach(p, 2, "ping.0");
+	pid = start_capture(path, "ping.0", true);
+	usleep(300000);
+	ck_assert_int_eq(xdp_capture(run_dir, "ping.0", &o, stdout, &r, why,
+				 sizeof(why)),
+		-EBUSY);
+	to_ping(&in);
+	from_ping(&out);
+	out.b[14 + 15] ^= 1; /* is dropped, and seen all the same */
+	ck_assert_int_eq(crosses("peer0", &in, "ping.0"), 1);
+	send_on("ping.0", &out);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	expect_pcap(path, &in, &out);
+	unlink(path);
+	ck_assert_int_eq(xdp_capture(run_dir, "ping.1", &o, stdout, &r, why,
+				 sizeof(why)),
+		-ENOENT);
+	provider_xdp.destroy(p);
+	expect_nothing_left();
+}
+END_TEST
+
 static int
 try_create(void)
 {
@@ -561,6 +641,7 @@ cases(void)
 	tcase_add_test(t, test_reset);
 	tcase_add_test(t, test_update_addresses);
 	tcase_add_test(t, test_foreign_address_stays);
+	tcase_add_test(t, test_capture);
 	tcase_add_test(t, test_create_refused);
 	return t;
 }
