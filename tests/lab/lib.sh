@@ -329,7 +329,7 @@ carryall_run() {
 }
 
 carryall_serves() {
-	grep -q " serves " "$LAB_DIR/run.log"
+	grep -q "$NAME serves " "$LAB_DIR/run.log"
 }
 
 carryall_settled() {
