@@ -71,28 +71,19 @@ request_send(int fd, const char *verb)
 static char *
 answer_read(int fd)
 {
-	size_t size = 65536, have = 0;
-	char *buf = malloc(size);
-	ssize_t n = 1;
+	char piece[16384], *text = NULL;
+	size_t have = 0;
+	FILE *out = open_memstream(&text, &have);
+	ssize_t n = 0;
 
-	while (buf != NULL && n > 0) {
-		if (have + 1 == size) {
-			char *more = realloc(buf, size *= 2);
-
-			if (more == NULL)
-				break;
-			buf = more;
-		}
-		n = recv(fd, buf + have, size - 1 - have, 0);
-		if (n > 0)
-			have += (size_t)n;
-	}
-	if (buf == NULL || n != 0) {
-		free(buf);
+	if (out == NULL)
 		return NULL;
-	}
-	buf[have] = '\0';
-	return buf;
+	while ((n = recv(fd, piece, sizeof(piece), 0)) > 0)
+		fwrite(piece, 1, (size_t)n, out);
+	if (fclose(out) == 0 && n == 0)
+		return text;
+	free(text);
+	return NULL;
 }
 
 static void

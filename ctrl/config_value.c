@@ -150,12 +150,14 @@ take_name(struct parse *p, const struct key *key, config_setting_t *s,
 		refuse_text(p, key, s, text);
 }
 
-/* A key without a field is looked up later: any text will do until then. */
+/* A key without a field is looked up later, and refused there. */
 static void
 take_text(struct parse *p, const struct key *key, config_setting_t *s,
 	const char *text, void *base)
 {
-	if (*text == '\0' || (key->size != 0 && strlen(text) >= key->size))
+	size_t n = strlen(text);
+
+	if (key->size != 0 && (n == 0 || n >= key->size))
 		refuse_text(p, key, s, text);
 	else
 		store_text(key, base, text);

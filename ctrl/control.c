@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "ctrl/control.h"
+#include "ctrl/control_internal.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,43 +10,16 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <systemd/sd-daemon.h>
-#include <systemd/sd-event.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "ctrl/adopt.h"
-#include "ctrl/api.h"
 #include "ctrl/hugepages.h"
-#include "ctrl/nexthop.h"
-#include "ctrl/plan.h"
-#include "ctrl/provider.h"
-#include "ctrl/rundir.h"
-#include "ctrl/status.h"
-#include "ctrl/supervisor.h"
 
 #define TICK_US 1000000ull
 
-struct control {
-	const char *path;
-	const struct control_functions *functions;
-	struct config *config;
-	struct plan *plan;
-	struct rundir dir;
-	bool adopted;
-	struct nexthops *table;
-	struct nexthop_watch *watch;
-	const struct provider_ops *ops;
-	struct provider *provider;
-	struct supervisor *sup;
-	struct api *api;
-	sd_event *event;
-	struct status_load *load;
-	bool huge;
-	bool ready; /* all instances have served once */
-	uint64_t started_s;
-};
-
-static void __attribute__((format(printf, 1, 2))) say(const char *format, ...)
+void
+control_say(const char *format, ...)
 {
 	va_list ap;
 
@@ -58,94 +30,13 @@ static void __attribute__((format(printf, 1, 2))) say(const char *format, ...)
 	fputc('\n', stderr);
 }
 
-static uint64_t
-now_s(void)
+uint64_t
+control_now_s(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec;
-}
-
-/* --- configuration and plan ---------------------------------------------- */
-
-/* Read the file; say all faults. */
-static struct config *
-config_open(const char *path, const struct control_functions *functions,
-	FILE *out, unsigned int *n_faults)
-{
-	struct config_faults faults = { 0 };
-	struct config *c = config_load(
-		path, functions->types, &config_this_machine, &faults);
-
-	config_faults_print(&faults, out);
-	*n_faults = faults.n;
-	config_faults_free(&faults);
-	return c;
-}
-
-/* What the plan leaves open: who runs it, and how much memory. */
-static int
-grants_complete(
-	struct plan *plan, const struct control_functions *functions, FILE *out)
-{
-	const struct passwd *pw = getpwnam(plan->config->user);
-	unsigned int bad = 0;
-
-	for (unsigned int i = 0; i < plan->n_instances; i++) {
-		struct grant *g = plan->instances[i].grant;
-		char why[256] = "";
-
-		g->uid = pw->pw_uid;
-		g->gid = pw->pw_gid;
-		g->memory_mb = functions->memory_mb(g);
-		if (g->instance == 0 &&
-			functions->check(g, why, sizeof(why)) != 0) {
-			fprintf(out, "%s:%d: function \"%s\": %s\n",
-				plan->config->file,
-				plan->config
-					->functions[plan->instances[i].function]
-					.line,
-				g->function, why);
-			bad++;
-		}
-	}
-	return bad == 0 ? 0 : -EINVAL;
-}
-
-static struct plan *
-plan_load(const struct config *config, uint32_t seed,
-	const struct control_functions *functions, FILE *out)
-{
-	struct plan *plan = plan_create(config, seed);
-
-	if (plan == NULL) {
-		fprintf(out, "carryall: no memory for the plan\n");
-		return NULL;
-	}
-	if (grants_complete(plan, functions, out) != 0) {
-		plan_free(plan);
-		return NULL;
-	}
-	return plan;
-}
-
-unsigned int
-control_check(
-	const char *path, const struct control_functions *functions, FILE *out)
-{
-	unsigned int n;
-	struct config *c = config_open(path, functions, out, &n);
-	struct plan *plan;
-
-	if (c == NULL)
-		return n;
-	plan = plan_load(c, 0, functions, out);
-	if (plan == NULL)
-		n++;
-	plan_free(plan);
-	config_free(c);
-	return n;
 }
 
 /* --- stages of a start, and how each is undone --------------------------- */
@@ -157,11 +48,12 @@ rundir_start(struct control *c)
 	int rc = rundir_open(&c->dir, c->config->name, &holder);
 
 	if (rc == -EBUSY)
-		say("appliance \"%s\" runs already, as process %d; "
-		    "`carryall reload %s` makes it read a changed config",
+		control_say(
+			"appliance \"%s\" runs already, as process %d; "
+			"`carryall reload %s` makes it read a changed config",
 			c->config->name, holder, c->config->name);
 	else if (rc != 0)
-		say("%s: %s", c->dir.path, strerror(-rc));
+		control_say("%s: %s", c->dir.path, strerror(-rc));
 	return rc;
 }
 
@@ -191,7 +83,7 @@ plan_start(struct control *c)
 
 	if (rc != 0)
 		return rc;
-	c->plan = plan_load(c->config, seed, c->functions, stderr);
+	c->plan = control_plan(c->config, seed, c->functions, stderr);
 	return c->plan != NULL ? 0 : -EINVAL;
 }
 
@@ -206,10 +98,12 @@ adopt_start(struct control *c)
 		return 0;
 	rc = adopt_check(&c->dir, c->plan, why, sizeof(why));
 	if (rc != 0) {
-		say("\"%s\" is running from before and cannot be adopted with "
-		    "this config: %s",
+		control_say(
+			"\"%s\" is running from before and cannot be adopted with "
+			"this config: %s",
 			c->config->name, why);
-		say("put the config back, or end it first: carryall stop %s",
+		control_say(
+			"put the config back, or end it first: carryall stop %s",
 			c->config->name);
 		return rc;
 	}
@@ -232,14 +126,16 @@ memory_start(struct control *c)
 	if (c->config->pages != CONFIG_PAGES_SMALL)
 		rc = hugepages_reserve(&c->dir, total);
 	if (rc != 0 && c->config->pages == CONFIG_PAGES_HUGE) {
-		say("%u MiB of huge pages are not to be had; free memory, or "
-		    "set appliance.memory_pages = \"auto\"",
+		control_say(
+			"%u MiB of huge pages are not to be had; free memory, or "
+			"set appliance.memory_pages = \"auto\"",
 			total);
 		return rc;
 	}
 	if (rc != 0 && c->config->pages == CONFIG_PAGES_AUTO)
-		say("warning: no %u MiB of huge pages to be had; ordinary "
-		    "pages cost some speed",
+		control_say(
+			"warning: no %u MiB of huge pages to be had; ordinary "
+			"pages cost some speed",
 			total);
 	c->huge = rc == 0;
 	for (unsigned int i = 0; i < c->plan->n_instances; i++) {
@@ -248,6 +144,27 @@ memory_start(struct control *c)
 		g->huge_mb = c->huge ? g->memory_mb : 0;
 	}
 	return 0;
+}
+
+/*
+ * The transmit filter knows the uplinks' MAC addresses. When one changes, it
+ * has to learn the new one before frames with the old one are worth nothing.
+ */
+static void
+uplinks_follow(struct control *c)
+{
+	char why[256] = "";
+	bool changed = false;
+
+	for (unsigned int i = 0; i < c->plan->config->n_uplinks; i++) {
+		uint64_t now = nexthop_get(c->table, i);
+
+		changed |= c->uplink[i] != 0 && c->uplink[i] != now;
+		c->uplink[i] = now;
+	}
+	if (changed &&
+		c->ops->update(c->provider, c->plan, why, sizeof(why)) != 0)
+		control_say("uplink changed: %s", why);
 }
 
 static int
@@ -259,6 +176,7 @@ on_netlink(sd_event_source *source, int fd, uint32_t events, void *arg)
 	(void)fd;
 	(void)events;
 	nexthop_watch_dispatch(c->watch);
+	uplinks_follow(c);
 	return 0;
 }
 
@@ -282,7 +200,7 @@ nexthops_start(struct control *c)
 	c->table->version = GRANT_VERSION;
 	c->watch = nexthop_watch_create(c->plan, c->table, &rc);
 	if (c->watch == NULL) {
-		say("next hops: %s", strerror(-rc));
+		control_say("next hops: %s", strerror(-rc));
 		return rc;
 	}
 	rc = sd_event_add_io(c->event, NULL, nexthop_watch_fd(c->watch),
@@ -309,9 +227,9 @@ provider_start(struct control *c)
 	rc = c->ops->create(&c->provider, c->plan, c->dir.path, c->adopted, why,
 		sizeof(why));
 	if (why[0] != '\0')
-		say("%s%s", rc == 0 ? "warning: " : "", why);
+		control_say("%s%s", rc == 0 ? "warning: " : "", why);
 	else if (rc != 0)
-		say("the VNICs cannot be made: %s", strerror(-rc));
+		control_say("the VNICs cannot be made: %s", strerror(-rc));
 	if (rc != 0)
 		return rc;
 	for (unsigned int i = 0; i < c->plan->n_instances; i++) {
@@ -324,7 +242,7 @@ provider_start(struct control *c)
 	/* The tables are the former life's: bring them up to the config. */
 	rc = c->ops->update(c->provider, c->plan, why, sizeof(why));
 	if (rc != 0)
-		say("%s", why);
+		control_say("%s", why);
 	return rc;
 }
 
@@ -346,13 +264,13 @@ hook_serving(void *ctx, uint32_t index)
 	const struct supervised *s = supervisor_get(c->sup, index);
 
 	c->ops->vnic_up(c->provider, index, true);
-	say("%s %s, pid %d, core %u", s->name,
+	control_say("%s %s, pid %d, core %u", s->name,
 		s->adopted ? "adopted" : "serves", s->pid,
 		c->plan->instances[index].grant->core);
 	if (c->ready || supervisor_serving(c->sup) < c->plan->n_instances)
 		return;
 	c->ready = true;
-	say("%s serves with %u instances%s", c->config->name,
+	control_say("%s serves with %u instances%s", c->config->name,
 		c->plan->n_instances, c->adopted ? " (adopted)" : "");
 	sd_notifyf(
 		0, "READY=1\nSTATUS=%u instances serve", c->plan->n_instances);
@@ -370,7 +288,7 @@ static void
 hook_say(void *ctx, const char *line)
 {
 	(void)ctx;
-	say("%s", line);
+	control_say("%s", line);
 }
 
 static int
@@ -383,102 +301,11 @@ supervisor_begin(struct control *c)
 	if (rc == 0)
 		rc = supervisor_start(c->sup, c->adopted);
 	if (rc != 0)
-		say("instances cannot be started: %s", strerror(-rc));
+		control_say("instances cannot be started: %s", strerror(-rc));
 	return rc;
 }
 
-/* --- requests ------------------------------------------------------------ */
-
-/* Read the config again; all of it is taken, or none. */
-static int
-reload(struct control *c, char *why, size_t len)
-{
-	unsigned int n;
-	struct config *config = config_open(c->path, c->functions, stderr, &n);
-	struct plan *plan = NULL;
-	int rc = -EINVAL;
-
-	if (config == NULL) {
-		snprintf(why, len,
-			"the config has %u faults (carryall check -f %s); "
-			"nothing was changed",
-			n, c->path);
-		return rc;
-	}
-	plan = plan_load(config, c->plan->seed, c->functions, stderr);
-	if (plan == NULL) {
-		snprintf(why, len, "a function refuses the config");
-		goto fail;
-	}
-	rc = plan_compatible(c->plan, plan, why, len);
-	if (rc == 0)
-		rc = adopt_inherit(plan, c->plan, why, len);
-	if (rc == 0)
-		rc = c->ops->update(c->provider, plan, why, len);
-	if (rc != 0)
-		goto fail;
-	nexthop_watch_update(c->watch, plan);
-	supervisor_update(c->sup, plan);
-	plan_free(c->plan);
-	config_free(c->config);
-	c->plan = plan;
-	c->config = config;
-	return 0;
-fail:
-	plan_free(plan);
-	config_free(config);
-	return rc;
-}
-
-static json_t *
-answer_reload(struct control *c)
-{
-	char why[512] = "";
-	int rc = reload(c, why, sizeof(why));
-
-	say("reload: %s", rc == 0 ? "done" : why);
-	return rc == 0 ? json_pack("{s:b}", "ok", 1)
-		       : json_pack("{s:b, s:s}", "ok", 0, "error", why);
-}
-
-static json_t *
-answer_status(const struct control *c)
-{
-	struct status_source src = {
-		.plan = c->plan,
-		.provider_ops = c->ops,
-		.provider = c->provider,
-		.supervisor = c->sup,
-		.nexthops = c->watch,
-		.table = c->table,
-		.load = c->load,
-		.pages = c->huge ? "huge" : "small",
-		.adopted = c->adopted,
-		.uptime_s = now_s() - c->started_s,
-	};
-	json_t *o = status_json(&src);
-
-	return o != NULL ? o
-			 : json_pack("{s:b, s:s}", "ok", 0, "error",
-				   "no memory for the answer");
-}
-
-static json_t *
-answer(void *ctx, const char *verb)
-{
-	struct control *c = ctx;
-
-	if (strcmp(verb, "status") == 0)
-		return answer_status(c);
-	if (strcmp(verb, "reload") == 0)
-		return answer_reload(c);
-	if (strcmp(verb, "stop") == 0) {
-		sd_event_exit(c->event, 0);
-		return NULL;
-	}
-	return json_pack("{s:b, s:s}", "ok", 0, "error",
-		"unknown request; known: status, reload, stop");
-}
+/* --- events --- */
 
 static int
 on_reload_signal(
@@ -486,7 +313,7 @@ on_reload_signal(
 {
 	(void)source;
 	(void)si;
-	json_decref(answer_reload(arg));
+	json_decref(control_answer(arg, "reload"));
 	return 0;
 }
 
@@ -497,6 +324,7 @@ on_tick(sd_event_source *source, uint64_t usec, void *arg)
 
 	(void)usec;
 	nexthop_watch_timer(c->watch);
+	uplinks_follow(c);
 	status_sample(c->load, c->sup, c->plan->n_instances);
 	sd_event_source_set_time_relative(source, TICK_US);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -532,13 +360,13 @@ event_start(struct control *c)
 static int
 serve_start(struct control *c)
 {
-	int rc = api_create(&c->api, c->event, &c->dir, answer, c);
+	int rc = api_create(&c->api, c->event, &c->dir, control_answer, c);
 
 	if (rc == 0)
 		rc = sd_event_add_time_relative(c->event, NULL, CLOCK_MONOTONIC,
 			TICK_US, 0, on_tick, c);
 	if (rc < 0)
-		say("control socket: %s", strerror(-rc));
+		control_say("control socket: %s", strerror(-rc));
 	return rc < 0 ? rc : 0;
 }
 
@@ -599,16 +427,17 @@ control_run(const char *path, const struct control_functions *functions)
 	bool running;
 	int rc;
 
-	c.started_s = now_s();
-	c.config = config_open(path, functions, stderr, &n);
+	c.started_s = control_now_s();
+	c.config = control_config(path, functions, stderr, &n);
 	if (c.config == NULL) {
-		say("%s has %u fault%s; nothing was started", path, n,
+		control_say("%s has %u fault%s; nothing was started", path, n,
 			n == 1 ? "" : "s");
 		return 1;
 	}
 	if (geteuid() != 0) {
-		say("must be started by root: it makes network devices and "
-		    "loads XDP programs");
+		control_say(
+			"must be started by root: it makes network devices and "
+			"loads XDP programs");
 		rc = -EPERM;
 		goto out_config;
 	}
@@ -622,11 +451,11 @@ control_run(const char *path, const struct control_functions *functions)
 	if (rc == 0) {
 		sd_event_loop(c.event);
 		sd_notify(0, "STOPPING=1");
-		say("stopping %s", c.config->name);
+		control_say("stopping %s", c.config->name);
 	}
 	leave(&c, rc == 0 || !running);
 	if (rc == 0)
-		say("%s has stopped; nothing is left", c.config->name);
+		control_say("%s has stopped; nothing is left", c.config->name);
 	api_free(c.api);
 	plan_free(c.plan);
 	free(c.load);

@@ -95,7 +95,7 @@ seccomp_apply(void)
 	/* The C library asks a descriptor for its flags. */
 	if (rc == 0)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
-			SCMP_A1(SCMP_CMP_EQ, F_GETFL));
+			SCMP_A1(SCMP_CMP_EQ, F_GETFL, 0));
 	if (rc == 0)
 		rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
 	if (rc == 0)

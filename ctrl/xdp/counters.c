@@ -10,6 +10,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "ctrl/xdp/device.h"
 #include "ctrl/xdp/internal.h"
 
 static const char *const vnic_drop_name[XDP_VNIC_DROPS] = {
@@ -62,15 +63,17 @@ sum(const struct provider *p, enum pins_map map, uint32_t i, uint64_t *total,
 }
 
 /*
- * What the instance's end dropped: its ring, or the socket's, was full, as
- * the instance did not keep up.
+ * What the instance's end dropped: no socket was there, as the instance had
+ * just died; or its rings were full, as it did not keep up.
  */
 static void
 add_device_drops(struct provider *p, uint32_t i, struct provider_counters *c)
 {
+	const char *name = p->plan->instances[i].name;
 	struct link_info info;
 
-	if (!link_find(p->nl, p->plan->instances[i].name, &info))
+	add_drop(c, "no_socket", device_stat(name, "rx_queue_0_xdp_drops"));
+	if (!link_find(p->nl, name, &info))
 		add_drop(c, "rx_full", info.rx_dropped);
 }
 

@@ -38,39 +38,68 @@ ethtool_call(const char *device, void *cmd)
 	return err;
 }
 
+/* How many names the device has in string set `set` (ETH_SS_*). */
 static unsigned int
-count_features(const char *device)
+count_names(const char *device, unsigned int set)
 {
 	union {
 		struct ethtool_sset_info info;
 		__u8 room[sizeof(struct ethtool_sset_info) + sizeof(__u32)];
-	} q = { .info = { .cmd = ETHTOOL_GSSET_INFO,
-			.sset_mask = 1ull << ETH_SS_FEATURES } };
+	} q = { .info = {
+			.cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ull << set } };
 
 	if (ethtool_call(device, &q) || !q.info.sset_mask)
 		return 0;
 	return q.info.data[0];
 }
 
+/* The names, to be freed by the caller, or NULL. */
+static struct ethtool_gstrings *
+read_names(const char *device, unsigned int set, unsigned int n)
+{
+	struct ethtool_gstrings *names =
+		calloc(1, sizeof(*names) + n * ETH_GSTRING_LEN);
+
+	if (!names)
+		return NULL;
+	names->cmd = ETHTOOL_GSTRINGS;
+	names->string_set = set;
+	names->len = n;
+	if (ethtool_call(device, names)) {
+		free(names);
+		return NULL;
+	}
+	return names;
+}
+
+/* Where `name` stands among `n` names, or n. */
+static unsigned int
+name_index(
+	const struct ethtool_gstrings *names, unsigned int n, const char *name)
+{
+	unsigned int i = 0;
+
+	while (i < n && strncmp((const char *)names->data + i * ETH_GSTRING_LEN,
+				name, ETH_GSTRING_LEN))
+		i++;
+	return i;
+}
+
+/* A device that has no features to tell of has none on. */
 static int
 features_read(const char *device, struct features *f)
 {
-	unsigned int n = count_features(device), words = (n + 31) / 32;
+	unsigned int n = count_names(device, ETH_SS_FEATURES);
+	unsigned int words = (n + 31) / 32;
 
-	f->n = n;
-	f->names = calloc(1, sizeof(*f->names) + n * ETH_GSTRING_LEN);
+	f->names = read_names(device, ETH_SS_FEATURES, n);
 	f->state = calloc(
 		1, sizeof(*f->state) + words * sizeof(f->state->features[0]));
-	if (!f->names || !f->state)
+	if (!f->state)
 		return -ENOMEM;
-	f->names->cmd = ETHTOOL_GSTRINGS;
-	f->names->string_set = ETH_SS_FEATURES;
-	f->names->len = n;
 	f->state->cmd = ETHTOOL_GFEATURES;
 	f->state->size = words;
-	if (!n || ethtool_call(device, f->names) ||
-		ethtool_call(device, f->state))
-		f->n = 0;
+	f->n = f->names && !ethtool_call(device, f->state) ? n : 0;
 	return 0;
 }
 
@@ -84,15 +113,30 @@ features_free(struct features *f)
 static bool
 feature_on(const struct features *f, const char *name)
 {
-	for (unsigned int i = 0; i < f->n; i++) {
-		const char *s =
-			(const char *)f->names->data + i * ETH_GSTRING_LEN;
+	unsigned int i = name_index(f->names, f->n, name);
 
-		if (!strncmp(s, name, ETH_GSTRING_LEN))
-			return (f->state->features[i / 32].active >> (i % 32)) &
-			       1;
+	return i < f->n && (f->state->features[i / 32].active >> (i % 32)) & 1;
+}
+
+uint64_t
+device_stat(const char *device, const char *name)
+{
+	unsigned int n = count_names(device, ETH_SS_STATS), i;
+	struct ethtool_gstrings *names = read_names(device, ETH_SS_STATS, n);
+	struct ethtool_stats *stats =
+		calloc(1, sizeof(*stats) + n * sizeof(stats->data[0]));
+	uint64_t value = 0;
+
+	if (names && stats) {
+		stats->cmd = ETHTOOL_GSTATS;
+		stats->n_stats = n;
+		i = name_index(names, n, name);
+		if (i < n && !ethtool_call(device, stats))
+			value = stats->data[i];
 	}
-	return false;
+	free(names);
+	free(stats);
+	return value;
 }
 
 /* Merged packets cannot be sent on: they are longer than any MTU. */

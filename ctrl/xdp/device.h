@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "ctrl/link.h"
 
@@ -21,5 +22,8 @@ int device_check(struct nl_sock *nl, const char *device, bool ours,
 
 /* "native", "generic" or "none": how the device's program is attached. */
 const char *device_mode(int ifindex);
+
+/* The device's own statistic `name` (ethtool -S), 0 if it has none such. */
+uint64_t device_stat(const char *device, const char *name);
 
 #endif

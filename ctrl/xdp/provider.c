@@ -370,6 +370,20 @@ xdp_devargs(struct provider *p, uint32_t vnic, char *buf, size_t len)
 		p->plan->instances[vnic].name, p->run_dir);
 }
 
+/* An uplink's MAC address may have been changed meanwhile. */
+static int
+reread_uplinks(struct provider *p)
+{
+	for (unsigned int i = 0; i < p->plan->config->n_uplinks; i++) {
+		const char *device = p->plan->config->uplinks[i].device;
+		int err = link_find(p->nl, device, &p->uplink[i]);
+
+		if (err)
+			return err;
+	}
+	return fill_uplinks(p);
+}
+
 /* Take away an address that we added and the new plan does without. */
 static void
 remove_unplanned(void *ctx, const struct record_entry *e)
@@ -404,6 +418,9 @@ xdp_update(struct provider *p, const struct plan *plan, char *why, size_t len)
 	if (err)
 		return err;
 	p->plan = plan;
+	err = explain(reread_uplinks(p), "cannot enter the uplinks", why, len);
+	if (err)
+		return err;
 	record_walk(p->run_dir, remove_unplanned, p);
 	return add_addresses(p, why, len);
 }

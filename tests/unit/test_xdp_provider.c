@@ -399,6 +399,7 @@ START_TEST(test_reset)
 	to_ping(&f);
 	ck_assert_int_eq(crosses("peer0", &f, "ping.0"), 0);
 	ck_assert_uint_eq(vnic_rx(p, 2), 1);
+	ck_assert_uint_eq(vnic_drop(p, 2, "no_socket"), 1);
 	ck_assert_int_eq(provider_xdp.vnic_reset(p, 2), 0);
 	send_on("peer0", &f);
 	usleep(50000);
@@ -438,6 +439,24 @@ START_TEST(test_update_addresses)
 	next.plan.n_instances++;
 	provider_xdp.destroy(p);
 	ck_assert_int_eq(link_has_addr(nl, &b), 0);
+}
+END_TEST
+
+/* A new MAC address of the uplink's is known from the next update on. */
+START_TEST(test_update_mac)
+{
+	struct provider *p = open_provider(false);
+	struct frame f;
+
+	instance_attach(p, 2, "ping.0");
+	ck_assert_int_eq(
+		system("ip link set dev up0 address 02:00:00:00:aa:01"), 0);
+	from_ping(&f);
+	ck_assert_int_eq(crosses("ping.0", &f, "peer0"), 0);
+	ck_assert_uint_eq(vnic_drop(p, 2, "tx_mac"), 1);
+	ck_assert_int_eq(provider_xdp.update(p, &tp.plan, why, sizeof(why)), 0);
+	ck_assert_int_eq(crosses("ping.0", &f, "peer0"), 1);
+	provider_xdp.destroy(p);
 }
 END_TEST
 
@@ -640,6 +659,7 @@ cases(void)
 	tcase_add_test(t, test_leftovers_make_way);
 	tcase_add_test(t, test_reset);
 	tcase_add_test(t, test_update_addresses);
+	tcase_add_test(t, test_update_mac);
 	tcase_add_test(t, test_foreign_address_stays);
 	tcase_add_test(t, test_capture);
 	tcase_add_test(t, test_create_refused);
