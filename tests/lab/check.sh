@@ -20,7 +20,7 @@ fail() {
 	TEST_FAILED=1
 }
 
-# check WHAT LEFT OP RIGHT: a comparison of [ ], its values told if it fails.
+# check WHAT LEFT OP RIGHT: a comparison of test(1), its values told if it fails.
 check() {
 	if test "$2" "$3" "$4" 2>/dev/null; then
 		ok "$1"

@@ -21,7 +21,9 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 CARRYALL=${CARRYALL:-$ROOT/build/carryall}
 PEER=$ROOT/tests/lab/peer.py
 
+# shellcheck disable=SC2034 # for those who source this
 VIP4=10.77.1.80 VIP6=fd77:1::80
+# shellcheck disable=SC2034
 ECHO4=10.77.1.90 ECHO6=fd77:1::90
 
 # --- waiting ---------------------------------------------------------------
@@ -327,7 +329,7 @@ carryall_run() {
 }
 
 carryall_serves() {
-	grep -q " serves " "$LAB_DIR/run.log"
+	grep -q "$NAME serves " "$LAB_DIR/run.log"
 }
 
 carryall_settled() {

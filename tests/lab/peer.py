@@ -14,6 +14,7 @@ Results are one JSON object on stdout. Exit status 1 if anything went wrong.
 """
 import asyncio
 import collections
+import errno
 import hashlib
 import json
 import os
@@ -94,8 +95,12 @@ async def get(host, path, timeout):
 async def fetch_one(host, path, sha256, timeout):
     try:
         status, length, digest, got = await get(host, path, timeout)
-    except (OSError, asyncio.TimeoutError, asyncio.IncompleteReadError) as e:
-        return type(e).__name__
+    except asyncio.TimeoutError:
+        return "timeout"
+    except OSError as e:
+        return errno.errorcode.get(e.errno, type(e).__name__)
+    except asyncio.IncompleteReadError:
+        return "no answer"
     if status != 200:
         return "HTTP %d" % status
     if got != length:
@@ -165,8 +170,10 @@ def dns_ask(s, ident):
     try:
         s.send(dns_query(ident))
         answer = s.recv(512)
+    except socket.timeout:
+        return "timeout"
     except OSError as e:
-        return type(e).__name__
+        return errno.errorcode.get(e.errno, type(e).__name__)
     if struct.unpack(">H", answer[:2])[0] != ident:
         return "another's answer"
     return str(answer[-1])
