@@ -18,10 +18,14 @@ CLANG   ?= clang
 BUILD   ?= build
 JOBS    ?= $(shell nproc)
 
+# `make V=1` shows the commands.
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
+
 # --- what it needs ---------------------------------------------------------
 DEPS_BUILD := gcc make clang llvm pkgconf libdpdk-dev libbpf-dev bpftool \
 	libconfig-dev libnl-route-3-dev libcap-ng-dev libseccomp-dev \
-	libjansson-dev libnuma-dev
+	libjansson-dev libnuma-dev libsystemd-dev
 DEPS_TEST := $(DEPS_BUILD) check libsubunit-dev libclang-rt-14-dev \
 	clang-format clang-tidy cppcheck shellcheck mandoc iproute2 ethtool \
 	tcpdump procps iputils-ping curl jq nginx-light wrk apache2-utils \
@@ -59,7 +63,8 @@ NF_LIST   := $(GEN)/nf_list.c
 WARN := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla \
 	-Wstrict-prototypes -Wpointer-arith -Wundef -Wformat=2
 OPT  ?= -O3 -g
-PKGS := libbpf libconfig libnl-route-3.0 libcap-ng libseccomp jansson
+PKGS := libbpf libconfig libnl-route-3.0 libcap-ng libseccomp jansson \
+	libsystemd
 BASE_FLAGS = -std=gnu11 $(OPT) $(WARN) -D_GNU_SOURCE -I. -I$(GEN) \
 	-DCARRYALL_VERSION='"$(VERSION)"' -MMD -MP $(SAN)
 # System headers by -isystem: their warnings are not ours.
@@ -108,21 +113,24 @@ deps-lab:
 compile: $(BUILD)/carryall
 
 $(BUILD)/carryall: $(APP_OBJ) $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $(APP_OBJ) $(LIB) $(LDLIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(APP_OBJ) $(LIB) $(LDLIBS)
 
 $(LIB): $(LIB_OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	$(call say,AR,$@)
+	$(Q)ar rcs $@ $^
 
 $(BUILD)/obj/%.o: EXTRA = $(DPDK_CFLAGS) $(PKG_CFLAGS)
 $(BUILD)/obj/ctrl/%.o: EXTRA = $(PKG_CFLAGS)
 $(BUILD)/obj/%.o: %.c | $(SKELS)
 	@mkdir -p $(@D)
-	$(CC) $(BASE_FLAGS) $(EXTRA) -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) $(BASE_FLAGS) $(EXTRA) -c -o $@ $<
 
 $(BUILD)/obj/nf_list.o: $(NF_LIST)
 	@mkdir -p $(@D)
-	$(CC) $(BASE_FLAGS) $(DPDK_CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(BASE_FLAGS) $(DPDK_CFLAGS) -c -o $@ $<
 
 # The list of functions is the list of folders under nf/.
 $(NF_LIST): $(wildcard nf/*/) Makefile
@@ -136,12 +144,13 @@ $(NF_LIST): $(wildcard nf/*/) Makefile
 # BPF: one object and one skeleton per program file.
 $(GEN)/%.bpf.o: ctrl/xdp/%.bpf.c
 	@mkdir -p $(@D)
-	$(CLANG) -O2 -g -Wall -Wextra -Werror -target bpf -mcpu=v3 -I. \
+	$(call say,BPF,$<)
+	$(Q)$(CLANG) -O2 -g -Wall -Wextra -Werror -target bpf -mcpu=v3 -I. \
 		-isystem /usr/include/$(shell gcc -print-multiarch) \
 		-MMD -MF $@.d -MT $@ -c -o $@ $<
 
 $(GEN)/%.skel.h: $(GEN)/%.bpf.o
-	bpftool gen skeleton $< name $*_bpf > $@
+	$(Q)bpftool gen skeleton $< name $*_bpf > $@
 
 -include $(wildcard $(GEN)/*.d)
 -include $(shell [ -d build ] && find build -name '*.d' -path '*/obj/*')
@@ -154,7 +163,8 @@ ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all \
 
 build/asan/unit/%: build/asan/obj/tests/unit/%.o build/asan/libcarryall.a
 	@mkdir -p $(@D)
-	$(CC) $(ASAN) -o $@ $< build/asan/libcarryall.a $(LDLIBS) \
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ASAN) -o $@ $< build/asan/libcarryall.a $(LDLIBS) \
 		$(shell pkg-config --libs check)
 
 unit-bins: $(UNIT_BIN)
@@ -168,7 +178,8 @@ FUZZ_SAN := -fsanitize=fuzzer-no-link,address,undefined \
 
 build/fuzz/bin/%: build/fuzz/obj/tests/fuzz/%.o build/fuzz/libcarryall.a
 	@mkdir -p $(@D)
-	$(CLANG) -fsanitize=fuzzer,address,undefined -o $@ $< \
+	$(call say,LINK,$@)
+	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined -o $@ $< \
 		build/fuzz/libcarryall.a $(LDLIBS)
 
 fuzz-bins: $(FUZZ_BIN)
@@ -179,6 +190,16 @@ fuzz-build:
 
 compile-clang:
 	@$(MAKE) -j$(JOBS) BUILD=build/clang CC=$(CLANG) compile
+
+# Programs that end-to-end tests use.
+E2E_BIN := $(patsubst tests/e2e/%.c,build/tests/%,$(wildcard tests/e2e/*.c))
+
+build/tests/%: tests/e2e/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=gnu11 $(OPT) $(WARN) -D_GNU_SOURCE -I. -o $@ $<
+
+e2e-bins: $(E2E_BIN)
 
 test: deps-test ## every test: both compilers, unit, fuzz, lint, end to end
 	@tests/run
@@ -214,7 +235,8 @@ PERF_BIN := $(patsubst perf/%.c,$(BUILD)/perf/%,$(PERF_SRC))
 
 $(BUILD)/perf/%: $(BUILD)/obj/perf/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
 
 perf-bins: $(PERF_BIN)
 

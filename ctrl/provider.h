@@ -36,8 +36,10 @@ struct provider_ops {
 	/*
 	 * Attach to the plan's uplinks, and make or (`adopt`) find again all
 	 * VNICs, tables and filters, under the directory `run_dir`
-	 * (/run/carryall/NAME). Unwinds what it made when it fails. With
-	 * `adopt` nothing that carries packets is replaced.
+	 * (/run/carryall/NAME), which is there. Unwinds what it made when it
+	 * fails. With `adopt` nothing that carries packets is replaced;
+	 * without, what a former process left there is removed first. On
+	 * success why is "" or a warning, one line, for the operator.
 	 */
 	int (*create)(struct provider **out, const struct plan *plan,
 		const char *run_dir, bool adopt, char *why, size_t len);
@@ -75,6 +77,13 @@ struct provider_ops {
 
 	/* Remove all that create() made, in this or a former process. */
 	void (*destroy)(struct provider *p);
+
+	/*
+	 * Remove all that create() of a former process made under
+	 * `run_dir`, by names alone: no plan is needed. Nothing left of it
+	 * is no error. Not to be called while a provider is open on it.
+	 */
+	void (*purge)(const char *run_dir);
 };
 
 extern const struct provider_ops provider_xdp;

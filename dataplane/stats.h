@@ -72,6 +72,7 @@ struct stats {
 	uint64_t half_open;    /* gauge */
 	uint64_t opened;       /* ever */
 	uint64_t evicted;      /* half-open ones that made room */
+	uint64_t ended;        /* of services that a new grant removed */
 	uint64_t memory_bytes; /* gauge: of the function's tables */
 
 	/* drops by name: reason r counts in drop[r], named drop_name[r] */

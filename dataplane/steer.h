@@ -43,6 +43,7 @@ struct steer_target {
 
 #define STEER_F_HASH_SOURCE 0x1 /* hash addresses only, not the ports */
 #define STEER_F_SNAT        0x2 /* the bucket is in the port's low bits */
+#define STEER_F_SHARED      0x4 /* a SNAT address that is a VIP as well */
 
 /* The first SNAT port; ports below it are the kernel's. */
 #define STEER_SNAT_PORT_MIN 1024
@@ -54,6 +55,17 @@ struct steer_tuple {
 	__u8 proto;
 	__u8 pad[3];
 };
+
+/* A port to the host's byte order; BPF programs have no ntohs(). */
+static inline __u16
+steer_ntohs(__be16 v)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return __builtin_bswap16(v);
+#else
+	return v;
+#endif
+}
 
 static inline __u32
 steer_rotl(__u32 x, int r)
@@ -101,11 +113,16 @@ steer_hash(const struct steer_tuple *t, __u32 seed, __u16 flags)
 	return h;
 }
 
-/* The bucket of a connection seen from the client. */
+/*
+ * The bucket of a connection whose dst is the appliance's side: the VIP as
+ * seen from the client, or the SNAT address as seen from the backend.
+ */
 static inline __u32
 steer_bucket(const struct steer_tuple *t, __u32 seed,
 	const struct steer_target *target)
 {
+	if (target->flags & STEER_F_SNAT)
+		return steer_ntohs(t->dport) & target->mask;
 	return steer_hash(t, seed, target->flags) & target->mask;
 }
 

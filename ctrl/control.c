@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ctrl/control_internal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ctrl/adopt.h"
+#include "ctrl/hugepages.h"
+
+#define TICK_US 1000000ull
+
+void
+control_say(const char *format, ...)
+{
+	va_list ap;
+
+	fputs("carryall: ", stderr);
+	va_start(ap, format);
+	vfprintf(stderr, format, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+}
+
+uint64_t
+control_now_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec;
+}
+
+/* --- stages of a start, and how each is undone --------------------------- */
+
+static int
+rundir_start(struct control *c)
+{
+	pid_t holder;
+	int rc = rundir_open(&c->dir, c->config->name, &holder);
+
+	if (rc == -EBUSY)
+		control_say(
+			"appliance \"%s\" runs already, as process %d; "
+			"`carryall reload %s` makes it read a changed config",
+			c->config->name, holder, c->config->name);
+	else if (rc != 0)
+		control_say("%s: %s", c->dir.path, strerror(-rc));
+	return rc;
+}
+
+/*
+ * The seed lives as long as the appliance runs: a control plane that adopts
+ * must steer as the former one did.
+ */
+static int
+seed_get(struct control *c, uint32_t *seed)
+{
+	uint64_t kept = rundir_number(&c->dir, "seed", UINT64_MAX);
+
+	if (kept != UINT64_MAX) {
+		*seed = (uint32_t)kept;
+		return 0;
+	}
+	if (getrandom(seed, sizeof(*seed), 0) != sizeof(*seed))
+		return -EIO;
+	return rundir_number_set(&c->dir, "seed", *seed);
+}
+
+static int
+plan_start(struct control *c)
+{
+	uint32_t seed;
+	int rc = seed_get(c, &seed);
+
+	if (rc != 0)
+		return rc;
+	c->plan = control_plan(c->config, seed, c->functions, stderr);
+	return c->plan != NULL ? 0 : -EINVAL;
+}
+
+/* With something found running: does the configuration still fit it? */
+static int
+adopt_start(struct control *c)
+{
+	char why[256];
+	int rc;
+
+	if (!c->dir.found || !adopt_possible(&c->dir))
+		return 0;
+	rc = adopt_check(&c->dir, c->plan, why, sizeof(why));
+	if (rc != 0) {
+		control_say(
+			"\"%s\" is running from before and cannot be adopted with "
+			"this config: %s",
+			c->config->name, why);
+		control_say(
+			"put the config back, or end it first: carryall stop %s",
+			c->config->name);
+		return rc;
+	}
+	c->adopted = true;
+	return 0;
+}
+
+static int
+memory_start(struct control *c)
+{
+	uint32_t total = 0;
+	int rc = -ENOTSUP;
+
+	if (c->adopted) {
+		c->huge = c->plan->instances[0].grant->huge_mb > 0;
+		return 0;
+	}
+	for (unsigned int i = 0; i < c->plan->n_instances; i++)
+		total += c->plan->instances[i].grant->memory_mb;
+	if (c->config->pages != CONFIG_PAGES_SMALL)
+		rc = hugepages_reserve(&c->dir, total);
+	if (rc != 0 && c->config->pages == CONFIG_PAGES_HUGE) {
+		control_say(
+			"%u MiB of huge pages are not to be had; free memory, or "
+			"set appliance.memory_pages = \"auto\"",
+			total);
+		return rc;
+	}
+	if (rc != 0 && c->config->pages == CONFIG_PAGES_AUTO)
+		control_say(
+			"warning: no %u MiB of huge pages to be had; ordinary "
+			"pages cost some speed",
+			total);
+	c->huge = rc == 0;
+	for (unsigned int i = 0; i < c->plan->n_instances; i++) {
+		struct grant *g = c->plan->instances[i].grant;
+
+		g->huge_mb = c->huge ? g->memory_mb : 0;
+	}
+	return 0;
+}
+
+/*
+ * The transmit filter knows the uplinks' MAC addresses. When one changes, it
+ * has to learn the new one before frames with the old one are worth nothing.
+ */
+static void
+uplinks_follow(struct control *c)
+{
+	char why[256] = "";
+	bool changed = false;
+
+	for (unsigned int i = 0; i < c->plan->config->n_uplinks; i++) {
+		uint64_t now = nexthop_get(c->table, i);
+
+		changed |= c->uplink[i] != 0 && c->uplink[i] != now;
+		c->uplink[i] = now;
+	}
+	if (changed &&
+		c->ops->update(c->provider, c->plan, why, sizeof(why)) != 0)
+		control_say("uplink changed: %s", why);
+}
+
+static int
+on_netlink(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct control *c = arg;
+
+	(void)source;
+	(void)fd;
+	(void)events;
+	nexthop_watch_dispatch(c->watch);
+	uplinks_follow(c);
+	return 0;
+}
+
+static int
+nexthops_start(struct control *c)
+{
+	bool fresh;
+	int rc, fd = rundir_file(&c->dir, "nexthops", "",
+			sizeof(struct nexthops), &fresh);
+
+	if (fd < 0)
+		return fd;
+	c->table = mmap(NULL, sizeof(struct nexthops), PROT_READ | PROT_WRITE,
+		MAP_SHARED, fd, 0);
+	close(fd);
+	if (c->table == MAP_FAILED) {
+		c->table = NULL;
+		return -ENOMEM;
+	}
+	c->table->magic = NEXTHOPS_MAGIC;
+	c->table->version = GRANT_VERSION;
+	c->watch = nexthop_watch_create(c->plan, c->table, &rc);
+	if (c->watch == NULL) {
+		control_say("next hops: %s", strerror(-rc));
+		return rc;
+	}
+	rc = sd_event_add_io(c->event, NULL, nexthop_watch_fd(c->watch),
+		EPOLLIN, on_netlink, c);
+	return rc < 0 ? rc : 0;
+}
+
+static void
+nexthops_stop(struct control *c)
+{
+	if (c->watch != NULL)
+		nexthop_watch_destroy(c->watch);
+	if (c->table != NULL)
+		munmap(c->table, sizeof(struct nexthops));
+}
+
+static int
+provider_start(struct control *c)
+{
+	char why[512] = "";
+	int rc;
+
+	c->ops = &provider_xdp;
+	rc = c->ops->create(&c->provider, c->plan, c->dir.path, c->adopted, why,
+		sizeof(why));
+	if (why[0] != '\0')
+		control_say("%s%s", rc == 0 ? "warning: " : "", why);
+	else if (rc != 0)
+		control_say("the VNICs cannot be made: %s", strerror(-rc));
+	if (rc != 0)
+		return rc;
+	for (unsigned int i = 0; i < c->plan->n_instances; i++) {
+		struct grant *g = c->plan->instances[i].grant;
+
+		c->ops->devargs(c->provider, i, g->devargs, sizeof(g->devargs));
+	}
+	if (!c->adopted)
+		return 0;
+	/* The tables are the former life's: bring them up to the config. */
+	rc = c->ops->update(c->provider, c->plan, why, sizeof(why));
+	if (rc != 0)
+		control_say("%s", why);
+	return rc;
+}
+
+/* --- what the supervisor tells ------------------------------------------- */
+
+static int
+hook_prepare(void *ctx, uint32_t index)
+{
+	struct control *c = ctx;
+
+	c->ops->vnic_up(c->provider, index, false);
+	return c->ops->vnic_reset(c->provider, index);
+}
+
+static void
+hook_serving(void *ctx, uint32_t index)
+{
+	struct control *c = ctx;
+	const struct supervised *s = supervisor_get(c->sup, index);
+
+	c->ops->vnic_up(c->provider, index, true);
+	control_say("%s %s, pid %d, core %u", s->name,
+		s->adopted ? "adopted" : "serves", s->pid,
+		c->plan->instances[index].grant->core);
+	if (c->ready || supervisor_serving(c->sup) < c->plan->n_instances)
+		return;
+	c->ready = true;
+	control_say("%s serves with %u instances%s", c->config->name,
+		c->plan->n_instances, c->adopted ? " (adopted)" : "");
+	sd_notifyf(
+		0, "READY=1\nSTATUS=%u instances serve", c->plan->n_instances);
+}
+
+static void
+hook_died(void *ctx, uint32_t index)
+{
+	struct control *c = ctx;
+
+	c->ops->vnic_up(c->provider, index, false);
+}
+
+static void
+hook_say(void *ctx, const char *line)
+{
+	(void)ctx;
+	control_say("%s", line);
+}
+
+static int
+supervisor_begin(struct control *c)
+{
+	struct supervisor_hooks hooks = { c, hook_prepare, hook_serving,
+		hook_died, hook_say };
+	int rc = supervisor_create(&c->sup, c->event, &c->dir, c->plan, &hooks);
+
+	if (rc == 0)
+		rc = supervisor_start(c->sup, c->adopted);
+	if (rc != 0)
+		control_say("instances cannot be started: %s", strerror(-rc));
+	return rc;
+}
+
+/* --- events --- */
+
+static int
+on_reload_signal(
+	sd_event_source *source, const struct signalfd_siginfo *si, void *arg)
+{
+	(void)source;
+	(void)si;
+	json_decref(control_answer(arg, "reload"));
+	return 0;
+}
+
+static int
+on_tick(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct control *c = arg;
+
+	(void)usec;
+	nexthop_watch_timer(c->watch);
+	uplinks_follow(c);
+	status_sample(c->load, c->sup, c->plan->n_instances);
+	sd_event_source_set_time_relative(source, TICK_US);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/*
+ * SIGTERM and SIGINT end the event loop; they are blocked so that they are
+ * only taken there, and never in the middle of a change.
+ */
+static int
+event_start(struct control *c)
+{
+	sigset_t set;
+	int rc;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	rc = sd_event_new(&c->event);
+	if (rc >= 0)
+		rc = sd_event_add_signal(c->event, NULL, SIGTERM, NULL, NULL);
+	if (rc >= 0)
+		rc = sd_event_add_signal(c->event, NULL, SIGINT, NULL, NULL);
+	if (rc >= 0)
+		rc = sd_event_add_signal(
+			c->event, NULL, SIGHUP, on_reload_signal, c);
+	return rc < 0 ? rc : 0;
+}
+
+static int
+serve_start(struct control *c)
+{
+	int rc = api_create(&c->api, c->event, &c->dir, control_answer, c);
+
+	if (rc == 0)
+		rc = sd_event_add_time_relative(c->event, NULL, CLOCK_MONOTONIC,
+			TICK_US, 0, on_tick, c);
+	if (rc < 0)
+		control_say("control socket: %s", strerror(-rc));
+	return rc < 0 ? rc : 0;
+}
+
+/*
+ * A start that fails after it found something running must not tear that
+ * down: then it only lets go.
+ */
+static void
+leave(struct control *c, bool remove)
+{
+	if (remove && c->sup != NULL)
+		supervisor_stop(c->sup);
+	supervisor_free(c->sup);
+	if (c->provider != NULL) {
+		if (remove)
+			c->ops->destroy(c->provider);
+		else
+			c->ops->detach(c->provider);
+	}
+	nexthops_stop(c);
+	if (remove) {
+		hugepages_release(&c->dir);
+		rundir_remove(&c->dir);
+	} else {
+		rundir_close(&c->dir);
+	}
+}
+
+static int
+stages_run(struct control *c)
+{
+	int rc = plan_start(c);
+
+	if (rc == 0)
+		rc = adopt_start(c);
+	if (rc != 0)
+		return rc;
+	c->load = calloc(c->plan->n_instances, sizeof(*c->load));
+	if (c->load == NULL)
+		return -ENOMEM;
+	rc = memory_start(c);
+	if (rc == 0)
+		rc = nexthops_start(c);
+	if (rc == 0)
+		rc = provider_start(c);
+	if (rc == 0)
+		rc = supervisor_begin(c);
+	if (rc == 0)
+		rc = serve_start(c);
+	return rc;
+}
+
+int
+control_run(const char *path, const struct control_functions *functions)
+{
+	struct control c = { .path = path, .functions = functions };
+	unsigned int n;
+	bool running;
+	int rc;
+
+	c.started_s = control_now_s();
+	c.config = control_config(path, functions, stderr, &n);
+	if (c.config == NULL) {
+		control_say("%s has %u fault%s; nothing was started", path, n,
+			n == 1 ? "" : "s");
+		return 1;
+	}
+	if (geteuid() != 0) {
+		control_say(
+			"must be started by root: it makes network devices and "
+			"loads XDP programs");
+		rc = -EPERM;
+		goto out_config;
+	}
+	rc = event_start(&c);
+	if (rc == 0)
+		rc = rundir_start(&c);
+	if (rc != 0)
+		goto out_event;
+	running = c.dir.found && adopt_possible(&c.dir);
+	rc = stages_run(&c);
+	if (rc == 0) {
+		sd_event_loop(c.event);
+		sd_notify(0, "STOPPING=1");
+		control_say("stopping %s", c.config->name);
+	}
+	leave(&c, rc == 0 || !running);
+	if (rc == 0)
+		control_say("%s has stopped; nothing is left", c.config->name);
+	api_free(c.api);
+	plan_free(c.plan);
+	free(c.load);
+out_event:
+	sd_event_unref(c.event);
+out_config:
+	config_free(c.config);
+	return rc == 0 ? 0 : 1;
+}
+
+/* --- what a dead control plane has left ---------------------------------- */
+
+int
+control_clean(const char *name)
+{
+	struct rundir dir;
+	pid_t holder;
+	int rc;
+
+	if (strchr(name, '/') != NULL || *name == '.')
+		return -EINVAL;
+	rc = rundir_open(&dir, name, &holder);
+	if (rc != 0)
+		return rc;
+	rc = dir.found ? 0 : -ENOENT;
+	if (rc == 0) {
+		supervisor_clean(&dir);
+		provider_xdp.purge(dir.path);
+		hugepages_release(&dir);
+	}
+	rundir_remove(&dir);
+	return rc;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the files of the control plane share, and nobody else sees. */
+#ifndef CARRYALL_CONTROL_INTERNAL_H
+#define CARRYALL_CONTROL_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <systemd/sd-event.h>
+
+#include "ctrl/api.h"
+#include "ctrl/control.h"
+#include "ctrl/nexthop.h"
+#include "ctrl/plan.h"
+#include "ctrl/provider.h"
+#include "ctrl/rundir.h"
+#include "ctrl/status.h"
+#include "ctrl/supervisor.h"
+
+struct control {
+	const char *path;
+	const struct control_functions *functions;
+	struct config *config;
+	struct plan *plan;
+	struct rundir dir;
+	bool adopted;
+	struct nexthops *table;
+	struct nexthop_watch *watch;
+	const struct provider_ops *ops;
+	struct provider *provider;
+	struct supervisor *sup;
+	struct api *api;
+	sd_event *event;
+	struct status_load *load;
+	uint64_t uplink[CONFIG_UPLINKS_MAX]; /* their entries, as filtered */
+	bool huge;
+	bool ready; /* all instances have served once */
+	uint64_t started_s;
+};
+
+/* A line on standard error. */
+void control_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Seconds of CLOCK_MONOTONIC. */
+uint64_t control_now_s(void);
+
+/*
+ * Read the config file; print all faults to `out`, their number into
+ * *n_faults. NULL if there is any.
+ */
+struct config *control_config(const char *path,
+	const struct control_functions *functions, FILE *out,
+	unsigned int *n_faults);
+
+/*
+ * The plan of `config` with grants that the functions have agreed to; what
+ * they object to is printed to `out`, and NULL returned.
+ */
+struct plan *control_plan(const struct config *config, uint32_t seed,
+	const struct control_functions *functions, FILE *out);
+
+/* Answer a request on the control socket; `ctx` is the struct control. */
+json_t *control_answer(void *ctx, const char *verb);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ctrl/hugepages.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define POOL    "/sys/kernel/mm/hugepages/hugepages-2048kB/"
+#define PAGE_MB 2
+
+static long
+pool_read(const char *file)
+{
+	FILE *f = fopen(file, "re");
+	long n = -1;
+
+	if (f == NULL)
+		return -1;
+	if (fscanf(f, "%ld", &n) != 1)
+		n = -1;
+	fclose(f);
+	return n;
+}
+
+static void
+pool_write(long n)
+{
+	FILE *f = fopen(POOL "nr_hugepages", "we");
+
+	if (f == NULL)
+		return;
+	fprintf(f, "%ld\n", n);
+	fclose(f);
+}
+
+int
+hugepages_reserve(const struct rundir *dir, uint32_t mb)
+{
+	long want = (long)(mb + PAGE_MB - 1) / PAGE_MB;
+	long have = pool_read(POOL "nr_hugepages");
+	long free = pool_read(POOL "free_hugepages");
+	long added = (long)rundir_number(dir, "hugepages", 0);
+
+	if (have < 0 || free < 0)
+		return -ENOMEM;
+	if (free >= want)
+		return 0;
+	want -= free;
+	if (rundir_number_set(dir, "hugepages", (uint64_t)(added + want)) != 0)
+		return -ENOMEM;
+	pool_write(have + want);
+	if (pool_read(POOL "nr_hugepages") >= have + want)
+		return 0;
+	pool_write(have);
+	rundir_number_set(dir, "hugepages", (uint64_t)added);
+	return -ENOMEM;
+}
+
+void
+hugepages_release(const struct rundir *dir)
+{
+	long added = (long)rundir_number(dir, "hugepages", 0);
+	long have = pool_read(POOL "nr_hugepages");
+
+	if (added <= 0 || have < 0)
+		return;
+	pool_write(have > added ? have - added : 0);
+	rundir_number_set(dir, "hugepages", 0);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Starting an instance: a new process of this same program, with exactly the
+ * descriptors of its grant (numbers 3..6, enum instance_fd), in a session of
+ * its own so that it outlives the control plane and its terminal.
+ */
+#ifndef CARRYALL_SPAWN_H
+#define CARRYALL_SPAWN_H
+
+#include <sys/types.h>
+
+#include "ctrl/rundir.h"
+
+/* The descriptors in the order in which the instance finds them. */
+struct spawn {
+	const char *name;
+	int grant;
+	int stats;
+	int nexthops; /* the caller's */
+	int mailbox;  /* listening */
+};
+
+/* Open all but `nexthops`. 0 or -errno. */
+int spawn_open(struct spawn *spawn, const struct rundir *dir);
+/* Returns the pid, or -errno. */
+pid_t spawn_run(const struct spawn *spawn);
+void spawn_close(struct spawn *spawn);
+
+#endif

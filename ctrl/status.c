@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ctrl/status.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const state_name[] = {
+	[SUPERVISOR_DOWN] = "down",
+	[SUPERVISOR_STARTING] = "starting",
+	[SUPERVISOR_SERVING] = "serving",
+	[SUPERVISOR_WAITING] = "waiting",
+};
+
+static const char *const scheduler_name[] = {
+	[GRANT_SCHED_MAGLEV] = "maglev",
+	[GRANT_SCHED_RR] = "rr",
+	[GRANT_SCHED_LEASTCONN] = "leastconn",
+};
+
+static json_t *
+count(uint64_t n)
+{
+	return json_integer((json_int_t)n);
+}
+
+static const char *
+proto_name(uint8_t proto)
+{
+	return proto == IPPROTO_TCP   ? "tcp"
+	       : proto == IPPROTO_UDP ? "udp"
+				      : "icmp";
+}
+
+void
+status_sample(
+	struct status_load *load, const struct supervisor *sup, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		const struct stats *s = supervisor_get(sup, i)->stats;
+		uint64_t busy = s->busy_tsc - load[i].busy_tsc;
+		uint64_t idle = s->idle_tsc - load[i].idle_tsc;
+
+		load[i].busy_tsc += busy;
+		load[i].idle_tsc += idle;
+		load[i].busy_percent =
+			busy + idle == 0
+				? 0
+				: 100.0 * (double)busy / (double)(busy + idle);
+	}
+}
+
+/* Named drops that happened, of an instance. */
+static json_t *
+drops_json(const struct stats *s)
+{
+	json_t *o = json_object();
+	uint32_t n = s->n_drops;
+	char name[GRANT_NAME_MAX];
+
+	for (uint32_t i = 0; i < n && i < STATS_DROPS_MAX; i++) {
+		if (s->drop[i] == 0)
+			continue;
+		memcpy(name, s->drop_name[i], sizeof(name));
+		name[sizeof(name) - 1] = '\0';
+		json_object_set_new(o, name, count(s->drop[i]));
+	}
+	return o;
+}
+
+/* The same of what the provider counts. */
+static json_t *
+provider_json(const struct provider_counters *c)
+{
+	json_t *o = json_object(), *drops = json_object();
+
+	json_object_set_new(o, "rx_packets", count(c->rx_packets));
+	json_object_set_new(o, "rx_bytes", count(c->rx_bytes));
+	json_object_set_new(o, "tx_packets", count(c->tx_packets));
+	json_object_set_new(o, "tx_bytes", count(c->tx_bytes));
+	for (unsigned int i = 0; i < c->n_drops; i++)
+		if (c->drop[i].count > 0)
+			json_object_set_new(drops, c->drop[i].name,
+				count(c->drop[i].count));
+	json_object_set_new(o, "drops", drops);
+	return o;
+}
+
+static json_t *
+uplink_json(const struct status_source *src, uint32_t i)
+{
+	const struct config_uplink *u = &src->plan->config->uplinks[i];
+	struct provider_counters c = { 0 };
+	json_t *o;
+
+	src->provider_ops->uplink_counters(src->provider, i, &c);
+	o = provider_json(&c);
+	json_object_set_new(o, "passed", count(c.passed));
+	json_object_set_new(o, "name", json_string(u->name));
+	json_object_set_new(o, "device", json_string(u->device));
+	json_object_set_new(o, "provider", json_string(u->provider));
+	json_object_set_new(o, "mode",
+		json_string(src->provider_ops->uplink_mode(src->provider, i)));
+	return o;
+}
+
+static unsigned int
+buckets_owned(const struct grant *g)
+{
+	unsigned int n = 0;
+
+	for (uint32_t b = 0; b < g->buckets; b++)
+		n += (unsigned int)grant_owns(g, b);
+	return n;
+}
+
+static json_t *
+instance_json(const struct status_source *src, uint32_t i)
+{
+	const struct supervised *in = supervisor_get(src->supervisor, i);
+	const struct stats *s = in->stats;
+	const struct grant *g = src->plan->instances[i].grant;
+	struct provider_counters c = { 0 };
+	json_t *o = json_pack("{s:s, s:i, s:i, s:s, s:b, s:i, s:i, s:f}",
+		"name", in->name, "pid", (int)in->pid, "core", (int)g->core,
+		"state", state_name[in->state], "adopted", in->adopted,
+		"restarts", (int)in->restarts, "buckets", (int)buckets_owned(g),
+		"busy_percent", src->load[i].busy_percent);
+
+	if (o == NULL)
+		return NULL;
+	json_object_set_new(o, "connections", count(s->connections));
+	json_object_set_new(o, "half_open", count(s->half_open));
+	json_object_set_new(o, "opened", count(s->opened));
+	json_object_set_new(o, "evicted", count(s->evicted));
+	json_object_set_new(o, "memory_bytes", count(s->memory_bytes));
+	json_object_set_new(o, "rx_packets", count(s->rx_packets));
+	json_object_set_new(o, "rx_bytes", count(s->rx_bytes));
+	json_object_set_new(o, "tx_packets", count(s->tx_packets));
+	json_object_set_new(o, "tx_bytes", count(s->tx_bytes));
+	json_object_set_new(o, "misdirected", count(s->misdirected));
+	json_object_set_new(o, "sleeps", count(s->sleeps));
+	json_object_set_new(o, "drops", drops_json(s));
+	src->provider_ops->vnic_counters(src->provider, i, &c);
+	json_object_set_new(o, "vnic", provider_json(&c));
+	if (in->refused[0] != '\0')
+		json_object_set_new(o, "refused", json_string(in->refused));
+	if (in->state == SUPERVISOR_WAITING)
+		json_object_set_new(o, "back_off_ms", count(in->delay_ms));
+	return o;
+}
+
+/* A backend's counters in one instance, or NULL. */
+static const struct stats_backend *
+backend_find(
+	const struct stats *s, uint32_t service, const struct config_backend *b)
+{
+	for (uint32_t i = 0; i < GRANT_BACKENDS_MAX; i++) {
+		const struct stats_backend *k = &s->backend[i];
+
+		if (k->used && k->service == service &&
+			k->port == htons(b->port) &&
+			ip_addr_eq(&k->addr, &b->addr))
+			return k;
+	}
+	return NULL;
+}
+
+static const char *
+nexthop_why(
+	const struct status_source *src, unsigned int i, char *why, size_t len)
+{
+	nexthop_state(src->nexthops, i, why, len);
+	return "unresolved";
+}
+
+static const char *
+backend_state(const struct status_source *src, const struct config_backend *b,
+	char *why, size_t len)
+{
+	if (b->weight == 0)
+		return "drain";
+	for (unsigned int i = 0; i < src->plan->n_nexthops; i++)
+		if (ip_addr_eq(&src->plan->nexthops[i].addr, &b->addr))
+			return nexthop_get(src->table,
+				       src->plan->nexthops[i].index) != 0
+				       ? "up"
+				       : nexthop_why(src, i, why, len);
+	return "unresolved";
+}
+
+static json_t *
+backend_json(const struct status_source *src, uint32_t function,
+	uint32_t service, const struct config_backend *b)
+{
+	struct stats_backend sum = { 0 };
+	char addr[46], why[160] = "";
+	json_t *o;
+
+	for (uint32_t i = 0; i < src->plan->n_instances; i++) {
+		const struct stats_backend *k;
+
+		if (src->plan->instances[i].function != function)
+			continue;
+		k = backend_find(
+			supervisor_get(src->supervisor, i)->stats, service, b);
+		if (k == NULL)
+			continue;
+		sum.connections += k->connections;
+		sum.opened += k->opened;
+		sum.packets += k->packets;
+		sum.bytes += k->bytes;
+		sum.failed += k->failed;
+	}
+	o = json_pack("{s:s, s:i, s:i, s:s}", "address",
+		ip_addr_format(&b->addr, addr), "port", (int)b->port, "weight",
+		(int)b->weight, "state",
+		backend_state(src, b, why, sizeof(why)));
+	if (o == NULL)
+		return NULL;
+	if (why[0] != '\0')
+		json_object_set_new(o, "why", json_string(why));
+	json_object_set_new(o, "connections", count(sum.connections));
+	json_object_set_new(o, "opened", count(sum.opened));
+	json_object_set_new(o, "packets", count(sum.packets));
+	json_object_set_new(o, "bytes", count(sum.bytes));
+	json_object_set_new(o, "failed", count(sum.failed));
+	return o;
+}
+
+static json_t *
+service_json(const struct status_source *src, uint32_t function, uint32_t i)
+{
+	const struct config_service *c =
+		&src->plan->config->functions[function].services[i];
+	struct stats_service sum = { 0 };
+	json_t *o, *backends = json_array();
+	char addr[46];
+
+	for (uint32_t k = 0; k < src->plan->n_instances; k++) {
+		const struct stats_service *s;
+
+		if (src->plan->instances[k].function != function)
+			continue;
+		s = &supervisor_get(src->supervisor, k)->stats->service[i];
+		sum.connections += s->connections;
+		sum.opened += s->opened;
+		sum.packets += s->packets;
+		sum.bytes += s->bytes;
+	}
+	for (unsigned int k = 0; k < c->n_backends; k++)
+		json_array_append_new(backends,
+			backend_json(src, function, i, &c->backends[k]));
+	o = json_pack("{s:s, s:s, s:i, s:s, s:o}", "name", c->name, "address",
+		ip_addr_format(&c->addr, addr), "port", (int)c->port,
+		"protocol", proto_name(c->proto), "backends", backends);
+	if (o == NULL)
+		return NULL;
+	if (c->n_backends > 0)
+		json_object_set_new(o, "scheduler",
+			json_string(scheduler_name[c->scheduler]));
+	json_object_set_new(o, "connections", count(sum.connections));
+	json_object_set_new(o, "opened", count(sum.opened));
+	json_object_set_new(o, "packets", count(sum.packets));
+	json_object_set_new(o, "bytes", count(sum.bytes));
+	return o;
+}
+
+static json_t *
+function_json(const struct status_source *src, uint32_t i)
+{
+	const struct config_function *f = &src->plan->config->functions[i];
+	json_t *instances = json_array(), *services = json_array();
+
+	for (uint32_t k = 0; k < src->plan->n_instances; k++)
+		if (src->plan->instances[k].function == i)
+			json_array_append_new(instances, instance_json(src, k));
+	for (uint32_t k = 0; k < f->n_services; k++)
+		json_array_append_new(services, service_json(src, i, k));
+	return json_pack("{s:s, s:s, s:o, s:o}", "name", f->name, "type",
+		f->type, "instances", instances, "services", services);
+}
+
+json_t *
+status_json(const struct status_source *src)
+{
+	const struct config *c = src->plan->config;
+	json_t *uplinks = json_array(), *functions = json_array();
+
+	for (uint32_t i = 0; i < c->n_uplinks; i++)
+		json_array_append_new(uplinks, uplink_json(src, i));
+	for (uint32_t i = 0; i < c->n_functions; i++)
+		json_array_append_new(functions, function_json(src, i));
+	return json_pack("{s:s, s:s, s:i, s:I, s:b, s:s, s:s, s:o, s:o}",
+		"appliance", c->name, "version", CARRYALL_VERSION, "pid",
+		(int)getpid(), "uptime_s", (json_int_t)src->uptime_s, "adopted",
+		src->adopted, "config", c->file, "pages", src->pages, "uplinks",
+		uplinks, "functions", functions);
+}

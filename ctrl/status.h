@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The state of the appliance as one JSON object, for `carryall status` and
+ * whoever asks on the control socket. Counters are summed over instances;
+ * what an instance wrote is data of a process that is not trusted, so counts
+ * of entries are bounded and names are cut.
+ */
+#ifndef CARRYALL_STATUS_H
+#define CARRYALL_STATUS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "ctrl/nexthop.h"
+#include "ctrl/plan.h"
+#include "ctrl/provider.h"
+#include "ctrl/supervisor.h"
+
+/* Busy share of an instance's core over the last whole second. */
+struct status_load {
+	uint64_t busy_tsc, idle_tsc; /* at the last sample */
+	double busy_percent;
+};
+
+struct status_source {
+	const struct plan *plan;
+	const struct provider_ops *provider_ops;
+	struct provider *provider;
+	const struct supervisor *supervisor;
+	const struct nexthop_watch *nexthops;
+	const struct nexthops *table;
+	const struct status_load *load; /* one per instance */
+	const char *pages;              /* "huge", "small" */
+	bool adopted;
+	uint64_t uptime_s;
+};
+
+/* Take a sample: once a second, load[0 .. instances). */
+void status_sample(
+	struct status_load *load, const struct supervisor *sup, unsigned int n);
+
+/* The object, owned by the caller; NULL when memory is out. */
+json_t *status_json(const struct status_source *src);
+
+#endif

@@ -1,0 +1,540 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ctrl/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ctrl/mail.h"
+#include "ctrl/spawn.h"
+
+#define DELAY_MIN_MS  100
+#define DELAY_MAX_MS  30000
+#define STABLE_US     (10 * 1000000ull)
+#define START_MAX_US  (30 * 1000000ull)
+#define STOP_MAX_MS   2000
+#define PREPARE_RETRY 200 /* ms */
+
+struct supervisor {
+	sd_event *event;
+	const struct rundir *dir;
+	const struct plan *plan;
+	struct supervisor_hooks hooks;
+	int nexthops; /* descriptor handed to instances */
+	unsigned int n;
+	struct supervised *s;
+};
+
+static void instance_spawn(struct supervised *s);
+
+static uint64_t
+now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static void __attribute__((format(printf, 2, 3)))
+say(const struct supervisor *sup, const char *format, ...)
+{
+	char line[512];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(line, sizeof(line), format, ap);
+	va_end(ap);
+	sup->hooks.say(sup->hooks.ctx, line);
+}
+
+static void
+source_drop(sd_event_source **source)
+{
+	*source = sd_event_source_disable_unref(*source);
+}
+
+static void
+descriptor_drop(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* Forget the process; the counters stay mapped. */
+static void
+instance_clear(struct supervised *s)
+{
+	source_drop(&s->timer);
+	source_drop(&s->pid_source);
+	source_drop(&s->mail_source);
+	descriptor_drop(&s->pidfd);
+	descriptor_drop(&s->mail);
+	s->pid = 0;
+	s->adopted = false;
+}
+
+static void
+timer_set(struct supervised *s, uint64_t us, sd_event_time_handler_t handler)
+{
+	source_drop(&s->timer);
+	sd_event_add_time_relative(s->sup->event, &s->timer, CLOCK_MONOTONIC,
+		us, 1000, handler, s);
+}
+
+static int
+on_delay_over(sd_event_source *source, uint64_t usec, void *arg)
+{
+	(void)source;
+	(void)usec;
+	instance_spawn(arg);
+	return 0;
+}
+
+/* How a dead process ended, in words. */
+static void
+death_describe(const struct supervised *s, char *buf, size_t len)
+{
+	siginfo_t info = { 0 };
+
+	if (waitid(P_PIDFD, (id_t)s->pidfd, &info, WEXITED | WNOHANG) != 0 ||
+		info.si_pid == 0)
+		snprintf(buf, len, "ended");
+	else if (info.si_code == CLD_EXITED)
+		snprintf(buf, len, "ended with status %d", info.si_status);
+	else
+		snprintf(buf, len, "was killed by signal %d (%s)",
+			info.si_status, strsignal(info.si_status));
+}
+
+static uint32_t
+delay_next(const struct supervised *s)
+{
+	uint32_t next;
+
+	if (now_us() - s->spawned_us >= STABLE_US)
+		return 0;
+	next = s->delay_ms == 0 ? DELAY_MIN_MS : s->delay_ms * 2;
+	return next > DELAY_MAX_MS ? DELAY_MAX_MS : next;
+}
+
+static void
+instance_died(struct supervised *s)
+{
+	struct supervisor *sup = s->sup;
+	char how[96];
+
+	death_describe(s, how, sizeof(how));
+	s->delay_ms = delay_next(s);
+	if (s->delay_ms == 0)
+		say(sup, "%s (pid %d) %s; starting it again", s->name, s->pid,
+			how);
+	else
+		say(sup, "%s (pid %d) %s; starting it again in %u ms", s->name,
+			s->pid, how, s->delay_ms);
+	instance_clear(s);
+	s->state = SUPERVISOR_WAITING;
+	s->restarts++;
+	sup->hooks.died(sup->hooks.ctx, s->index);
+	if (s->delay_ms == 0)
+		instance_spawn(s);
+	else
+		timer_set(s, s->delay_ms * 1000ull, on_delay_over);
+}
+
+static int
+on_death(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	(void)source;
+	(void)fd;
+	(void)events;
+	instance_died(arg);
+	return 0;
+}
+
+static int
+process_watch(struct supervised *s, pid_t pid)
+{
+	int rc;
+
+	s->pidfd = pidfd_open(pid, 0);
+	if (s->pidfd < 0)
+		return -errno;
+	s->pid = pid;
+	rc = sd_event_add_io(
+		s->sup->event, &s->pid_source, s->pidfd, EPOLLIN, on_death, s);
+	return rc < 0 ? rc : 0;
+}
+
+/* Write the grant; returns a descriptor of it. */
+static int
+grant_write(const struct supervisor *sup, const struct supervised *s)
+{
+	return rundir_replace(sup->dir, s->name, "grant",
+		sup->plan->instances[s->index].grant, sizeof(struct grant));
+}
+
+/* Is the file what the plan says, but for the generation? */
+static bool
+grant_current(const struct supervisor *sup, const struct supervised *s)
+{
+	const struct grant *plan = sup->plan->instances[s->index].grant;
+	struct grant *file = malloc(sizeof(*file));
+	char path[256];
+	bool same = false;
+	int fd;
+
+	rundir_path(sup->dir, s->name, "grant", path, sizeof(path));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && file != NULL &&
+		read(fd, file, sizeof(*file)) == (ssize_t)sizeof(*file)) {
+		file->generation = plan->generation;
+		same = memcmp(file, plan, sizeof(*file)) == 0;
+	}
+	if (fd >= 0)
+		close(fd);
+	free(file);
+	return same;
+}
+
+static int
+grant_send(struct supervised *s)
+{
+	int rc = 0, fd = grant_write(s->sup, s);
+
+	if (fd < 0)
+		return fd;
+	s->refused[0] = '\0';
+	if (s->mail >= 0)
+		rc = mail_send(s->mail, MAIL_UPDATE, fd);
+	close(fd);
+	return rc;
+}
+
+/* The answer to the first hello says: attached, confined, in the loop. */
+static void
+instance_serves(struct supervised *s)
+{
+	source_drop(&s->timer);
+	s->state = SUPERVISOR_SERVING;
+	s->sup->hooks.serving(s->sup->hooks.ctx, s->index);
+	if (s->adopted && !grant_current(s->sup, s)) {
+		s->sup->plan->instances[s->index].grant->generation++;
+		grant_send(s);
+	}
+}
+
+static void
+mail_answer(struct supervised *s, const struct mail *mail, pid_t sender)
+{
+	if (s->pidfd < 0 && process_watch(s, sender) != 0)
+		return; /* died meanwhile: the mailbox will say so */
+	s->generation = mail->generation;
+	if (mail->op == MAIL_HELLO && s->state == SUPERVISOR_STARTING)
+		instance_serves(s);
+	if (mail->op != MAIL_UPDATE)
+		return;
+	snprintf(s->refused, sizeof(s->refused), "%.*s",
+		(int)sizeof(mail->why) - 1, mail->status == 0 ? "" : mail->why);
+	if (mail->status != 0)
+		say(s->sup, "%s refused the new configuration: %s", s->name,
+			s->refused);
+}
+
+static int
+on_mail(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct supervised *s = arg;
+	struct mail mail;
+	pid_t sender;
+	int rc;
+
+	(void)source;
+	(void)events;
+	rc = mail_take(fd, &mail, &sender);
+	if (rc == 0) {
+		mail_answer(s, &mail, sender);
+	} else if (rc != -EAGAIN) {
+		/* It closed the mailbox. If it is dead, pidfd tells. */
+		source_drop(&s->mail_source);
+		descriptor_drop(&s->mail);
+		if (s->pidfd < 0)
+			instance_died(s);
+	}
+	return 0;
+}
+
+static int
+mailbox_open(struct supervised *s)
+{
+	int rc;
+
+	s->mail = rundir_connect(s->sup->dir, s->name, SOCK_SEQPACKET);
+	if (s->mail < 0)
+		return s->mail;
+	rc = mail_prepare(s->mail);
+	if (rc == 0)
+		rc = mail_send(s->mail, MAIL_HELLO, -1);
+	if (rc == 0)
+		rc = sd_event_add_io(s->sup->event, &s->mail_source, s->mail,
+			EPOLLIN, on_mail, s);
+	if (rc < 0)
+		descriptor_drop(&s->mail);
+	return rc < 0 ? rc : 0;
+}
+
+static int
+on_start_late(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct supervised *s = arg;
+
+	(void)source;
+	(void)usec;
+	say(s->sup, "%s does not serve after %llu s; killing it", s->name,
+		START_MAX_US / 1000000);
+	if (s->pidfd >= 0)
+		pidfd_send_signal(s->pidfd, SIGKILL, NULL, 0);
+	return 0;
+}
+
+/* Fork and exec, and open the mailbox. What fails is tried again later. */
+static int
+instance_start(struct supervised *s)
+{
+	struct supervisor *sup = s->sup;
+	struct spawn spawn = { .name = s->name, .nexthops = sup->nexthops };
+	pid_t pid;
+	int rc;
+
+	rc = sup->hooks.prepare(sup->hooks.ctx, s->index);
+	if (rc == 0)
+		rc = spawn_open(&spawn, sup->dir);
+	if (rc != 0)
+		return rc;
+	pid = spawn_run(&spawn);
+	spawn_close(&spawn);
+	if (pid < 0)
+		return (int)pid;
+	s->spawned_us = now_us();
+	rc = process_watch(s, pid);
+	if (rc != 0) {
+		kill(pid, SIGKILL);
+		return rc;
+	}
+	s->state = SUPERVISOR_STARTING;
+	timer_set(s, START_MAX_US, on_start_late);
+	return mailbox_open(s);
+}
+
+static void
+instance_spawn(struct supervised *s)
+{
+	int rc;
+
+	source_drop(&s->timer);
+	rc = instance_start(s);
+	if (rc == 0)
+		return;
+	say(s->sup, "%s cannot be started now: %s", s->name, strerror(-rc));
+	if (s->pidfd >= 0) {
+		pidfd_send_signal(s->pidfd, SIGKILL, NULL, 0);
+		return; /* its death starts the next try */
+	}
+	s->state = SUPERVISOR_WAITING;
+	timer_set(s, PREPARE_RETRY * 1000ull, on_delay_over);
+}
+
+/* Map the counters for reading; a fresh file is all zero. */
+static int
+stats_map(struct supervised *s)
+{
+	bool fresh;
+	void *p;
+	int fd = rundir_file(
+		s->sup->dir, s->name, "stats", sizeof(struct stats), &fresh);
+
+	if (fd < 0)
+		return fd;
+	p = mmap(NULL, sizeof(struct stats), PROT_READ, MAP_SHARED, fd, 0);
+	close(fd);
+	if (p == MAP_FAILED)
+		return -errno;
+	s->stats = p;
+	return 0;
+}
+
+int
+supervisor_create(struct supervisor **out, sd_event *event,
+	const struct rundir *dir, const struct plan *plan,
+	const struct supervisor_hooks *hooks)
+{
+	struct supervisor *sup = calloc(1, sizeof(*sup));
+	bool fresh;
+	int rc = -ENOMEM;
+
+	if (sup == NULL)
+		return rc;
+	sup->event = event;
+	sup->dir = dir;
+	sup->plan = plan;
+	sup->hooks = *hooks;
+	sup->nexthops = rundir_file(
+		dir, "nexthops", "", sizeof(struct nexthops), &fresh);
+	sup->s = calloc(plan->n_instances, sizeof(*sup->s));
+	if (sup->s == NULL || sup->nexthops < 0)
+		goto fail;
+	for (uint32_t i = 0; i < plan->n_instances; i++) {
+		struct supervised *s = &sup->s[i];
+
+		s->sup = sup;
+		s->index = i;
+		s->pidfd = s->mail = -1;
+		memcpy(s->name, plan->instances[i].name, sizeof(s->name));
+		sup->n++;
+		rc = stats_map(s);
+		if (rc != 0)
+			goto fail;
+	}
+	*out = sup;
+	return 0;
+fail:
+	supervisor_free(sup);
+	return rc;
+}
+
+/* Take over a running instance; its answer to hello completes it. */
+static int
+instance_adopt(struct supervised *s)
+{
+	int rc = mailbox_open(s);
+
+	if (rc != 0)
+		return rc;
+	s->adopted = true;
+	s->state = SUPERVISOR_STARTING;
+	s->spawned_us = 0; /* it has proved itself */
+	timer_set(s, START_MAX_US, on_start_late);
+	return 0;
+}
+
+int
+supervisor_start(struct supervisor *sup, bool adopt)
+{
+	for (uint32_t i = 0; i < sup->n; i++) {
+		int fd;
+
+		if (adopt && instance_adopt(&sup->s[i]) == 0)
+			continue;
+		fd = grant_write(sup, &sup->s[i]);
+		if (fd < 0)
+			return fd;
+		close(fd);
+		instance_spawn(&sup->s[i]);
+	}
+	return 0;
+}
+
+int
+supervisor_update(struct supervisor *sup, const struct plan *plan)
+{
+	int rc = 0;
+
+	sup->plan = plan;
+	for (uint32_t i = 0; i < sup->n; i++) {
+		int err = grant_send(&sup->s[i]);
+
+		if (err != 0)
+			rc = err;
+	}
+	return rc;
+}
+
+unsigned int
+supervisor_serving(const struct supervisor *sup)
+{
+	unsigned int n = 0;
+
+	for (uint32_t i = 0; i < sup->n; i++)
+		n += sup->s[i].state == SUPERVISOR_SERVING;
+	return n;
+}
+
+const struct supervised *
+supervisor_get(const struct supervisor *sup, uint32_t i)
+{
+	return &sup->s[i];
+}
+
+/* Wait for a death until `deadline_us`; true if it is dead. */
+static bool
+death_await(const struct supervised *s, uint64_t deadline_us)
+{
+	struct pollfd p = { .fd = s->pidfd, .events = POLLIN };
+	uint64_t now = now_us();
+	int ms = now >= deadline_us ? 0 : (int)((deadline_us - now) / 1000);
+
+	return poll(&p, 1, ms) == 1;
+}
+
+void
+supervisor_stop(struct supervisor *sup)
+{
+	uint64_t deadline = now_us() + STOP_MAX_MS * 1000ull;
+
+	for (uint32_t i = 0; i < sup->n; i++) {
+		struct supervised *s = &sup->s[i];
+
+		source_drop(&s->timer);
+		source_drop(&s->pid_source);
+		source_drop(&s->mail_source);
+		if (s->mail >= 0)
+			mail_send(s->mail, MAIL_STOP, -1);
+		if (s->pidfd >= 0)
+			pidfd_send_signal(s->pidfd, SIGTERM, NULL, 0);
+	}
+	for (uint32_t i = 0; i < sup->n; i++) {
+		struct supervised *s = &sup->s[i];
+		char how[96];
+
+		if (s->pidfd < 0)
+			continue;
+		if (!death_await(s, deadline)) {
+			say(sup, "%s does not stop; killing it", s->name);
+			pidfd_send_signal(s->pidfd, SIGKILL, NULL, 0);
+			death_await(s, now_us() + STOP_MAX_MS * 1000ull);
+		}
+		death_describe(s, how, sizeof(how));
+		instance_clear(s);
+		s->state = SUPERVISOR_DOWN;
+	}
+}
+
+void
+supervisor_free(struct supervisor *sup)
+{
+	if (sup == NULL)
+		return;
+	for (uint32_t i = 0; i < sup->n; i++) {
+		struct supervised *s = &sup->s[i];
+
+		instance_clear(s);
+		if (s->stats != NULL)
+			munmap((void *)(uintptr_t)s->stats,
+				sizeof(struct stats));
+	}
+	descriptor_drop(&sup->nexthops);
+	free(sup->s);
+	free(sup);
+}

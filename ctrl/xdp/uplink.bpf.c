@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause)
+/*
+ * The uplink's program: hands each frame of a service, or of a reply to one,
+ * to the VNIC that its bucket is steered to. All else goes to the kernel as
+ * if the program were not there.
+ */
+#include "ctrl/xdp/tables.bpf.h"
+
+/* Set when loaded, once per uplink. */
+const volatile __u32 uplink_index;
+const volatile __u32 seed;
+
+static __always_inline int
+pass(struct xdp_uplink_counters *count)
+{
+	count->passed++;
+	return XDP_PASS;
+}
+
+/* 1 if the frame is for this station: others' frames are the kernel's. */
+static __always_inline int
+is_for_us(const __u8 *frame)
+{
+	__u32 i = uplink_index;
+	const struct xdp_uplink *u = bpf_map_lookup_elem(&uplinks, &i);
+
+	return u && *(const __u32 *)frame == *(const __u32 *)u->mac &&
+	       *(const __u16 *)(frame + 4) == *(const __u16 *)(u->mac + 4);
+}
+
+static __always_inline int
+to_entry(struct xdp_md *ctx, struct xdp_uplink_counters *count, __u32 entry)
+{
+	const void *data = (const void *)(long)ctx->data;
+	const void *end = (const void *)(long)ctx->data_end;
+	__u64 bytes = end - data;
+	__u32 *vnic = bpf_map_lookup_elem(&steering, &entry);
+	struct xdp_vnic_counters *c;
+	struct xdp_vnic *v;
+
+	if (!vnic)
+		return pass(count);
+	v = bpf_map_lookup_elem(&vnics, vnic);
+	c = bpf_map_lookup_elem(&vnic_counters, vnic);
+	if (!v || !c)
+		return pass(count);
+	if (v->capture)
+		capture_frame(
+			ctx, *vnic, v->up ? -1 : XDP_DROP_INSTANCE_DOWN, 0);
+	if (!v->up) {
+		c->drop[XDP_DROP_INSTANCE_DOWN]++;
+		return XDP_DROP;
+	}
+	c->rx_packets++;
+	c->rx_bytes += bytes;
+	count->rx_packets++;
+	count->rx_bytes += bytes;
+	return bpf_redirect_map(&to_vnic, *vnic, XDP_DROP);
+}
+
+static __always_inline struct xdp_fragment
+fragment_key(const struct steer_packet *pkt)
+{
+	struct xdp_fragment key = {
+		.src = pkt->conn.src,
+		.dst = pkt->conn.dst,
+		.id = pkt->frag_id,
+		.proto = pkt->conn.proto,
+	};
+
+	return key;
+}
+
+/* Let what follows a first fragment go where that went. */
+static __always_inline void
+remember(const struct steer_packet *pkt, __u32 fate)
+{
+	struct xdp_fragment key = fragment_key(pkt);
+
+	bpf_map_update_elem(&fragments, &key, &fate, BPF_ANY);
+}
+
+/*
+ * A later fragment has no ports: it goes where its first one went. Without
+ * one it is the kernel's, unless such fragments are a function's business.
+ */
+static __always_inline int
+later_fragment(struct xdp_md *ctx, struct xdp_uplink_counters *count,
+	const struct steer_packet *pkt)
+{
+	struct xdp_fragment key = fragment_key(pkt);
+	const __u32 *fate = bpf_map_lookup_elem(&fragments, &key);
+	const struct xdp_host *host;
+
+	if (fate && *fate == XDP_FRAGMENT_KERNEL)
+		return pass(count);
+	if (fate && *fate == XDP_FRAGMENT_DROP) {
+		count->drop[XDP_DROP_FRAGMENT]++;
+		return XDP_DROP;
+	}
+	if (fate)
+		return to_entry(ctx, count, *fate);
+	host = bpf_map_lookup_elem(&hosts, &pkt->conn.dst);
+	if (!host)
+		return pass(count);
+	if ((pkt->conn.proto == STEER_PROTO_TCP && host->fragments_tcp) ||
+		(pkt->conn.proto == STEER_PROTO_UDP && host->fragments_udp)) {
+		count->drop[XDP_DROP_FRAGMENT_UNKNOWN]++;
+		return XDP_DROP;
+	}
+	return pass(count);
+}
+
+/* A frame of no row. Its fragments, if to an address of ours, too. */
+static __always_inline int
+no_target(struct xdp_uplink_counters *count, const struct steer_packet *pkt)
+{
+	if (pkt->first && bpf_map_lookup_elem(&hosts, &pkt->conn.dst))
+		remember(pkt, XDP_FRAGMENT_KERNEL);
+	return pass(count);
+}
+
+/* Global, not static: the verifier then looks at it once, not on each path. */
+int
+parse_in(struct xdp_md *ctx, struct steer_packet *pkt)
+{
+	if (!pkt)
+		return STEER_K_MALFORMED;
+	return steer_parse((const void *)(long)ctx->data,
+		(const void *)(long)ctx->data_end, STEER_IN, pkt);
+}
+
+SEC("xdp")
+int
+uplink_rx(struct xdp_md *ctx)
+{
+	const void *data = (const void *)(long)ctx->data;
+	const void *end = (const void *)(long)ctx->data_end;
+	__u32 i = uplink_index, entry;
+	const struct steer_target *t;
+	struct xdp_uplink_counters *count;
+	struct steer_packet pkt = { 0 };
+
+	count = bpf_map_lookup_elem(&uplink_counters, &i);
+	if (!count || data + STEER_ETH_LEN > end)
+		return XDP_PASS;
+	parse_in(ctx, &pkt);
+	if (pkt.kind == STEER_K_VLAN)
+		count->drop[XDP_COUNT_VLAN]++;
+	if (pkt.kind < STEER_K_FRAGMENT || !is_for_us(data))
+		return pass(count);
+	if (pkt.kind == STEER_K_FRAGMENT)
+		return later_fragment(ctx, count, &pkt);
+	t = target_find(&pkt.conn);
+	if (!t)
+		return no_target(count, &pkt);
+	entry = t->first + steer_bucket(&pkt.conn, seed, t);
+	if (pkt.first) {
+		if (!target_takes_fragments(t, &pkt.conn)) {
+			remember(&pkt, XDP_FRAGMENT_DROP);
+			count->drop[XDP_DROP_FRAGMENT]++;
+			return XDP_DROP;
+		}
+		remember(&pkt, entry);
+	}
+	return to_entry(ctx, count, entry);
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";

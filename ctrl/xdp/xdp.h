@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause) */
+/*
+ * The tables that the xdp provider shares with its BPF programs.
+ *
+ *   frame in an uplink       services, snat -> target -> bucket
+ *   (uplink.bpf.c)           steering[first + bucket] -> VNIC
+ *                            vnics[VNIC].up -> to_vnic[VNIC], host end
+ *
+ *   frame from an instance   services, snat -> target -> bucket
+ *   (vnic.bpf.c, one per     steering[first + bucket] must be this VNIC
+ *   VNIC at its host end)    rates[VNIC] -> to_uplink[target's uplink]
+ *
+ * Both directions read the very same rows, so that one store into `steering`
+ * moves a bucket together with its transmit filter. All maps are pinned
+ * under RUN_DIR/bpf by the names they have here. Rows are written by the
+ * control plane alone, counters, `fragments` and `rates` by the programs.
+ */
+#ifndef CARRYALL_XDP_H
+#define CARRYALL_XDP_H
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+#include "dataplane/addr.h"
+#include "dataplane/steer.h"
+
+/* Raised when a table's form or meaning changes: then adopt refuses. */
+#define XDP_VERSION 1
+
+#define XDP_SERVICES_MAX  4096
+#define XDP_SNAT_MAX      8192
+#define XDP_HOSTS_MAX     8192
+#define XDP_FRAGMENTS_MAX 16384
+
+/* What the tables were made for; one row. Read by adopt only. */
+struct xdp_meta {
+	__u32 version;
+	__u32 seed;
+	__u32 n_uplinks, n_vnics, n_entries;
+	__u32 generic; /* 1: VNICs are attached in generic mode */
+};
+
+/* `uplinks`, mapped shared by the control plane. */
+struct xdp_uplink {
+	__u8 mac[6];
+	__u16 pad;
+};
+
+/* `vnics`, mapped shared by the control plane: each word stored alone. */
+struct xdp_vnic {
+	__u32 up;      /* 1: an instance is there */
+	__u32 capture; /* 1: copy every packet to `captures` */
+};
+
+/*
+ * `hosts`: an address of ours. The masks have a bit per function: whose it
+ * is, and who of them takes fragments of TCP and of UDP there.
+ */
+struct xdp_host {
+	__u32 functions;
+	__u32 fragments_tcp, fragments_udp;
+	__u32 uplink;
+};
+
+/* `fragments`: where the first fragment went. */
+struct xdp_fragment {
+	struct ip_addr src, dst;
+	__u32 id;
+	__u32 proto;
+};
+
+/* Value: a steering entry, or one of these. */
+#define XDP_FRAGMENT_KERNEL 0xffffffffu
+#define XDP_FRAGMENT_DROP   0xfffffffeu
+
+/*
+ * `rates`: a token bucket for bits and one for packets, each kept as the
+ * time at which it is full again (the virtual scheduling form of the generic
+ * cell rate algorithm, ITU-T I.371). A packet conforms while that time is
+ * not more than the burst away. A cost of 0 is no limit. Costs are in
+ * nanoseconds, times 2^16.
+ */
+struct xdp_rate {
+	struct bpf_spin_lock lock;
+	__u32 limited; /* 0: no limit of either kind */
+	__u64 byte_cost, packet_cost;
+	__u64 byte_burst_ns, packet_burst_ns;
+	__u64 bytes_full_ns, packets_full_ns; /* written by the program */
+};
+
+#define XDP_COST_SHIFT 16
+
+enum xdp_vnic_drop {
+	XDP_DROP_INSTANCE_DOWN,
+	XDP_DROP_TX_ETHERTYPE, /* ARP, VLAN, anything but IP */
+	XDP_DROP_TX_MALFORMED,
+	XDP_DROP_TX_PROTOCOL, /* neither TCP, UDP nor ICMP */
+	XDP_DROP_TX_ICMP,     /* ICMP of no connection of ours */
+	XDP_DROP_TX_FRAGMENT, /* where fragments are not taken */
+	XDP_DROP_TX_ADDRESS,  /* source address of others */
+	XDP_DROP_TX_PORT,     /* source port or protocol of others */
+	XDP_DROP_TX_BUCKET,   /* a bucket of another instance */
+	XDP_DROP_TX_MAC,      /* source MAC is not the uplink's */
+	XDP_DROP_TX_RATE,
+	XDP_VNIC_DROPS,
+};
+
+/* Room for reasons: a power of two, which the verifier likes for an index. */
+#define XDP_DROPS_MAX 16
+
+struct xdp_vnic_counters {
+	__u64 rx_packets, rx_bytes;
+	__u64 tx_packets, tx_bytes;
+	__u64 drop[XDP_DROPS_MAX];
+};
+
+_Static_assert(XDP_VNIC_DROPS <= XDP_DROPS_MAX, "a counter per reason");
+
+enum xdp_uplink_drop {
+	XDP_DROP_FRAGMENT,         /* of a service that takes none */
+	XDP_DROP_FRAGMENT_UNKNOWN, /* came before, or without, its first */
+	XDP_COUNT_VLAN,            /* tagged; left to the kernel */
+	XDP_UPLINK_DROPS,
+};
+
+struct xdp_uplink_counters {
+	__u64 rx_packets, rx_bytes; /* handed to VNICs */
+	__u64 tx_packets, tx_bytes; /* taken from VNICs */
+	__u64 passed;               /* left to the kernel */
+	__u64 drop[XDP_UPLINK_DROPS];
+};
+
+/* Ahead of each captured frame in `captures`. */
+struct xdp_capture {
+	__u64 time_ns; /* CLOCK_MONOTONIC */
+	__u32 vnic;
+	__u32 length;    /* of the frame; the copy may be shorter */
+	__s32 drop;      /* enum xdp_vnic_drop, or -1: passed on */
+	__u32 from_vnic; /* 1: sent by the instance */
+};
+
+/* Most bytes of a frame that are copied; sample records are 64 KiB. */
+#define XDP_CAPTURE_MAX 16384
+
+#endif

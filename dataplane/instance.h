@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * An instance: one process, one core, one VNIC, one function.
+ *
+ *   instance_init   map the grant and the counters, attach the VNIC, lay
+ *                   down privileges, create the function
+ *   instance_run    the loop, until mail or a signal ends it
+ *   instance_fini   give everything back
+ */
+#ifndef CARRYALL_INSTANCE_H
+#define CARRYALL_INSTANCE_H
+
+#include <signal.h>
+#include <stdint.h>
+
+#include "dataplane/mailbox.h"
+#include "dataplane/nf.h"
+#include "dataplane/vnic.h"
+
+/* Descriptors that the control plane leaves open for a new instance. */
+enum instance_fd {
+	INSTANCE_FD_GRANT = 3,
+	INSTANCE_FD_STATS,
+	INSTANCE_FD_NEXTHOPS,
+	INSTANCE_FD_MAILBOX,
+};
+
+/* Packets that wait to be sent in one loop: a burst, and what it emits. */
+#define INSTANCE_OUT_MAX 256
+
+struct instance {
+	/* per packet */
+	struct vnic vnic;
+	const struct nf *nf;
+	void *nf_state;
+	struct stats *stats;
+	uint16_t n_out;
+
+	/* per loop */
+	uint64_t now_tsc;
+	uint64_t tick_tsc; /* when tick and mail are due */
+	uint32_t idle_loops;
+	uint32_t spin_loops; /* empty polls before it sleeps */
+	uint64_t tsc_per_us;
+	volatile sig_atomic_t stop;
+
+	/* seldom */
+	struct mailbox mailbox;
+	struct nf_env env;
+	struct rte_mbuf *out[INSTANCE_OUT_MAX];
+};
+
+/*
+ * Set up everything from the inherited descriptors. Returns 0, or -errno
+ * with the reason in why[0..len); then the process should end.
+ */
+int instance_init(struct instance *in, char *why, size_t len);
+
+/* Serve until told to stop. Thread: the instance's one. */
+void instance_run(struct instance *in);
+
+void instance_fini(struct instance *in);
+
+/*
+ * The pieces of the loop that tests drive without a VNIC: apply the verdicts
+ * of a burst. Each packet is afterwards in in->out, held, or freed.
+ */
+void instance_dispatch(struct instance *in, struct rte_mbuf **pkts, uint16_t n,
+	const nf_verdict *verdict);
+
+/*
+ * Empty polls before the loop sleeps: few where the core is shared, none
+ * ever where there is no doorbell to wake it.
+ */
+uint32_t instance_spin_loops(const struct grant *grant, int doorbell);
+
+/*
+ * Wait up to `timeout_us` for mail or the doorbell, and do what mail says; 0
+ * only looks.
+ */
+void instance_mail(struct instance *in, uint32_t timeout_us);
+
+/* Send all of in->out; what the VNIC refuses is freed and counted. */
+void instance_flush(struct instance *in);
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The loop of an instance: receive, let the function decide, send.
+ *
+ * When packets stop it backs off: it spins for some microseconds, then
+ * sleeps on the doorbell until a packet, mail, or the function's next timer.
+ * An instance that shares its core sleeps at once, so that the others get
+ * their turn. Under load it makes no system call of its own but one look at
+ * the mailbox per millisecond.
+ */
+#include <rte_cycles.h>
+#include <rte_pause.h>
+
+#include "dataplane/instance.h"
+
+#define TICK_US      1000
+#define SLEEP_MAX_US 1000000
+#define SPIN_LOOPS   2000 /* about 50 us of empty polls */
+#define PAUSE_LOOPS  64   /* from here on, be kind to the sibling thread */
+#define SHARED_LOOPS 2
+
+uint32_t
+instance_spin_loops(const struct grant *grant, int doorbell)
+{
+	if (doorbell < 0)
+		return UINT32_MAX;
+	return grant->share_core ? SHARED_LOOPS : SPIN_LOOPS;
+}
+
+void
+instance_flush(struct instance *in)
+{
+	struct stats *s = in->stats;
+	uint64_t bytes = 0;
+	uint16_t sent = 0, n;
+
+	for (uint16_t i = 0; i < in->n_out; i++)
+		bytes += rte_pktmbuf_pkt_len(in->out[i]);
+	while (sent < in->n_out) {
+		n = vnic_tx(&in->vnic, in->out + sent, in->n_out - sent);
+		if (n == 0)
+			break;
+		sent += n;
+	}
+	for (uint16_t i = sent; i < in->n_out; i++) {
+		bytes -= rte_pktmbuf_pkt_len(in->out[i]);
+		rte_pktmbuf_free(in->out[i]);
+	}
+	s->tx_packets += sent;
+	s->tx_bytes += bytes;
+	s->drop[NF_DROP_TX_FULL] += in->n_out - sent;
+	in->n_out = 0;
+}
+
+static inline void
+out_add(struct instance *in, struct rte_mbuf *m)
+{
+	if (in->n_out == INSTANCE_OUT_MAX)
+		instance_flush(in);
+	in->out[in->n_out++] = m;
+}
+
+void
+instance_dispatch(struct instance *in, struct rte_mbuf **pkts, uint16_t n,
+	const nf_verdict *verdict)
+{
+	for (uint16_t i = 0; i < n; i++) {
+		if (verdict[i] == NF_TX) {
+			out_add(in, pkts[i]);
+		} else if (verdict[i] != NF_HELD) {
+			in->stats->drop[verdict[i] - NF_DROP(0)]++;
+			rte_pktmbuf_free(pkts[i]);
+		}
+	}
+}
+
+static inline uint16_t
+loop_packets(struct instance *in)
+{
+	struct rte_mbuf *pkts[NF_BURST_MAX];
+	nf_verdict verdict[NF_BURST_MAX];
+	struct stats *s = in->stats;
+	uint16_t n = vnic_rx(&in->vnic, pkts, NF_BURST_MAX);
+
+	if (n == 0)
+		return 0;
+	s->rx_packets += n;
+	for (uint16_t i = 0; i < n; i++)
+		s->rx_bytes += rte_pktmbuf_pkt_len(pkts[i]);
+	in->nf->burst(in->nf_state, pkts, n, verdict, in->now_tsc);
+	instance_dispatch(in, pkts, n, verdict);
+	return n;
+}
+
+/* Timed work and mail. Returns in how many microseconds there is more. */
+static uint32_t
+loop_tick(struct instance *in)
+{
+	uint32_t next_us = SLEEP_MAX_US;
+
+	if (in->nf->tick != NULL)
+		next_us = in->nf->tick(in->nf_state, in->now_tsc);
+	instance_mail(in, 0);
+	in->tick_tsc = in->now_tsc +
+		       in->tsc_per_us * (next_us < TICK_US ? next_us : TICK_US);
+	return next_us;
+}
+
+/* Nothing came: spin, be kind, sleep. */
+static void
+loop_idle(struct instance *in)
+{
+	uint32_t next_us;
+
+	if (++in->idle_loops < in->spin_loops) {
+		if (in->idle_loops > PAUSE_LOOPS)
+			rte_pause();
+		return;
+	}
+	next_us = loop_tick(in);
+	if (next_us == 0 || in->n_out > 0)
+		return;
+	in->stats->sleeps++;
+	instance_mail(in, next_us < SLEEP_MAX_US ? next_us : SLEEP_MAX_US);
+	in->tick_tsc = 0;
+}
+
+/* One round; 1 if there was anything to do. */
+static int
+loop_once(struct instance *in)
+{
+	int busy = loop_packets(in) > 0;
+
+	if (in->now_tsc >= in->tick_tsc)
+		busy |= loop_tick(in) == 0;
+	if (in->n_out > 0) {
+		instance_flush(in);
+		busy = 1;
+	}
+	if (busy)
+		in->idle_loops = 0;
+	else
+		loop_idle(in);
+	return busy;
+}
+
+void
+instance_run(struct instance *in)
+{
+	uint64_t last_tsc = rte_rdtsc();
+
+	while (!in->stop) {
+		int busy;
+
+		in->now_tsc = last_tsc;
+		busy = loop_once(in);
+		last_tsc = rte_rdtsc();
+		if (busy)
+			in->stats->busy_tsc += last_tsc - in->now_tsc;
+		else
+			in->stats->idle_tsc += last_tsc - in->now_tsc;
+		in->stats->loops++;
+	}
+}

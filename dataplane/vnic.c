@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "dataplane/vnic.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/*
+ * Packet buffers: the af_xdp driver keeps a fill and a receive ring of 2,048
+ * each and as many to send; the rest is for packets in the function's hands.
+ */
+#define VNIC_POOL_SIZE  8192
+#define VNIC_POOL_CACHE 256
+#define VNIC_RING_SIZE  2048
+
+#define EAL_ARGS_MAX 20
+
+struct eal_args {
+	int argc;
+	char *argv[EAL_ARGS_MAX];
+	char text[EAL_ARGS_MAX][300];
+};
+
+static void __attribute__((format(printf, 2, 3)))
+eal_arg(struct eal_args *a, const char *format, ...)
+{
+	va_list ap;
+
+	assert(a->argc < EAL_ARGS_MAX - 1);
+	va_start(ap, format);
+	vsnprintf(a->text[a->argc], sizeof(a->text[0]), format, ap);
+	va_end(ap);
+	a->argv[a->argc] = a->text[a->argc];
+	a->argv[++a->argc] = NULL;
+}
+
+/*
+ * A process of our own: no PCI scan, no files shared with others, only the
+ * VNIC. Ordinary pages come with --no-huge, which excludes --in-memory.
+ */
+static void
+eal_args_fill(struct eal_args *a, const struct grant *grant)
+{
+	eal_arg(a, "carryall");
+	eal_arg(a, "--lcores=0@%u", grant->core);
+	eal_arg(a, "--no-pci");
+	eal_arg(a, "--no-telemetry");
+	eal_arg(a, "--log-level=lib.eal:error");
+	eal_arg(a, "--log-level=pmd.net.af_xdp:error");
+	eal_arg(a, "--file-prefix=carryall-%s-%s.%u", grant->appliance,
+		grant->function, grant->instance);
+	if (grant->huge_mb > 0) {
+		eal_arg(a, "--in-memory");
+		eal_arg(a, "-m");
+		eal_arg(a, "%u", grant->huge_mb);
+		eal_arg(a, "--socket-limit=%u", grant->huge_mb);
+	} else {
+		eal_arg(a, "--no-huge");
+		eal_arg(a, "--no-shconf");
+		eal_arg(a, "-m");
+		eal_arg(a, "%u", grant->memory_mb);
+	}
+	eal_arg(a, "--vdev=%s", grant->devargs);
+}
+
+/*
+ * The af_xdp driver of DPDK 22.11 offers no receive interrupt, but its socket
+ * can be waited for as any other. It is the only one of its family here.
+ */
+static int
+doorbell_find(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *e;
+	int found = -1;
+
+	if (dir == NULL)
+		return -1;
+	while (found < 0 && (e = readdir(dir)) != NULL) {
+		int fd = atoi(e->d_name), domain = 0;
+		socklen_t len = sizeof(domain);
+
+		if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+			domain == AF_XDP)
+			found = fd;
+	}
+	closedir(dir);
+	return found;
+}
+
+static int
+port_start(struct vnic *vnic, char *why, size_t len)
+{
+	struct rte_eth_conf conf = { .rxmode.mq_mode = RTE_ETH_MQ_RX_NONE };
+	int rc;
+
+	rc = rte_eth_dev_configure(vnic->port, 1, 1, &conf);
+	if (rc == 0)
+		rc = rte_eth_rx_queue_setup(vnic->port, 0, VNIC_RING_SIZE,
+			SOCKET_ID_ANY, NULL, vnic->pool);
+	if (rc == 0)
+		rc = rte_eth_tx_queue_setup(
+			vnic->port, 0, VNIC_RING_SIZE, SOCKET_ID_ANY, NULL);
+	if (rc == 0)
+		rc = rte_eth_dev_start(vnic->port);
+	if (rc != 0)
+		snprintf(why, len, "the VNIC does not start: %s",
+			rte_strerror(-rc));
+	return rc;
+}
+
+int
+vnic_open(struct vnic *vnic, const struct grant *grant, char *why, size_t len)
+{
+	struct eal_args args = { 0 };
+	int rc;
+
+	eal_args_fill(&args, grant);
+	if (rte_eal_init(args.argc, args.argv) < 0) {
+		snprintf(why, len, "DPDK does not start with VNIC \"%s\": %s",
+			grant->devargs, rte_strerror(rte_errno));
+		return -ENODEV;
+	}
+	if (rte_eth_dev_count_avail() != 1) {
+		snprintf(why, len, "no port came of VNIC \"%s\"",
+			grant->devargs);
+		rc = -ENODEV;
+		goto out_eal;
+	}
+	vnic->port = (uint16_t)rte_eth_find_next(0);
+	vnic->pool = rte_pktmbuf_pool_create("packets", VNIC_POOL_SIZE,
+		VNIC_POOL_CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	if (vnic->pool == NULL) {
+		snprintf(why, len, "no memory for packet buffers: %s",
+			rte_strerror(rte_errno));
+		rc = -ENOMEM;
+		goto out_eal;
+	}
+	rc = port_start(vnic, why, len);
+	if (rc != 0)
+		goto out_eal;
+	vnic->doorbell = doorbell_find();
+	return 0;
+
+out_eal:
+	rte_eal_cleanup();
+	return rc;
+}
+
+void
+vnic_close(struct vnic *vnic)
+{
+	rte_eth_dev_stop(vnic->port);
+	rte_eth_dev_close(vnic->port);
+	rte_eal_cleanup();
+}

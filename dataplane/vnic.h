@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The instance's VNIC: one DPDK port with one receive and one transmit
+ * queue. All that is particular to a provider is in the grant's devargs; here
+ * is only what rte_ethdev offers, and the doorbell to sleep on.
+ */
+#ifndef CARRYALL_VNIC_H
+#define CARRYALL_VNIC_H
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/grant.h"
+
+struct vnic {
+	uint16_t port;
+	int doorbell; /* readable when packets wait; -1: there is none */
+	struct rte_mempool *pool;
+};
+
+/*
+ * Start DPDK in this process with the memory, the core and the VNIC that the
+ * grant names, and start the port. Needs the privileges that confine() drops
+ * afterwards. Thread: the instance's, once per process. 0, or -errno with
+ * the reason in why[0..len).
+ */
+int vnic_open(
+	struct vnic *vnic, const struct grant *grant, char *why, size_t len);
+
+/* Stop the port and end DPDK in this process. */
+void vnic_close(struct vnic *vnic);
+
+/* Receive pkts[0..max); the caller owns them. Returns how many. */
+static inline uint16_t
+vnic_rx(const struct vnic *vnic, struct rte_mbuf **pkts, uint16_t max)
+{
+	return rte_eth_rx_burst(vnic->port, 0, pkts, max);
+}
+
+/*
+ * Send pkts[0..n). Returns how many the VNIC took; the caller still owns the
+ * rest.
+ */
+static inline uint16_t
+vnic_tx(const struct vnic *vnic, struct rte_mbuf **pkts, uint16_t n)
+{
+	return rte_eth_tx_burst(vnic->port, 0, pkts, n);
+}
+
+#endif

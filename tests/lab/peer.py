@@ -1,0 +1,213 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Traffic of the tests: what curl and ab cannot say precisely enough.
+
+  peer.py sink PORT NAME             server: answers a stream's SHA-256
+  peer.py send HOST PORT FILE        client of it; prints the answer
+  peer.py fetch HOST PATH COUNT [SHA256]
+                                     COUNT downloads at once, all checked
+  peer.py probe HOST SECONDS         a new connection every 10 ms
+  peer.py dns HOST COUNT             COUNT UDP flows at once, each asked twice
+  peer.py echo HOST COUNT            UDP datagrams to port 7 and back
+
+Results are one JSON object on stdout. Exit status 1 if anything went wrong.
+"""
+import asyncio
+import collections
+import errno
+import hashlib
+import json
+import os
+import socket
+import socketserver
+import struct
+import sys
+import time
+
+
+def say(success, **result):
+    print(json.dumps(result), flush=True)
+    return 0 if success else 1
+
+
+# --- a stream's checksum ----------------------------------------------------
+
+class Sink(socketserver.BaseRequestHandler):
+    """Reads to the end of the stream, then answers on the open half."""
+
+    def handle(self):
+        digest = hashlib.sha256()
+        while data := self.request.recv(1 << 18):
+            digest.update(data)
+        answer = "%s %s\n" % (digest.hexdigest(), self.server.title)
+        self.request.sendall(answer.encode())
+
+
+class SinkServer(socketserver.ThreadingTCPServer):
+    address_family = socket.AF_INET6
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 1024
+
+
+def sink(port, title):
+    with SinkServer(("::", int(port)), Sink) as server:
+        server.title = title
+        server.serve_forever()
+
+
+def send(host, port, path):
+    with socket.create_connection((host, int(port)), 10) as s:
+        s.settimeout(60)
+        with open(path, "rb") as f:
+            s.sendfile(f)
+        s.shutdown(socket.SHUT_WR)
+        digest, title = s.makefile().readline().split()
+    return say(True, sha256=digest, backend=title)
+
+
+# --- downloads --------------------------------------------------------------
+
+async def read_body(reader):
+    """Status, promised length and SHA-256 and length of what came."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+    length = next(int(line.split(":")[1]) for line in head
+                  if line.lower().startswith("content-length:"))
+    digest, got = hashlib.sha256(), 0
+    while data := await reader.read(1 << 16):
+        digest.update(data)
+        got += len(data)
+    return int(head[0].split()[1]), length, digest.hexdigest(), got
+
+
+async def get(host, path, timeout):
+    async def whole():
+        reader, writer = await asyncio.open_connection(host, 80)
+        writer.write(("GET %s HTTP/1.1\r\nHost: lab\r\nConnection: close"
+                      "\r\n\r\n" % path).encode())
+        try:
+            return await read_body(reader)
+        finally:
+            writer.close()
+    return await asyncio.wait_for(whole(), timeout)
+
+
+async def fetch_one(host, path, sha256, timeout):
+    try:
+        status, length, digest, got = await get(host, path, timeout)
+    except asyncio.TimeoutError:
+        return "timeout"
+    except OSError as e:
+        return errno.errorcode.get(e.errno, type(e).__name__)
+    except asyncio.IncompleteReadError:
+        return "no answer"
+    if status != 200:
+        return "HTTP %d" % status
+    if got != length:
+        return "cut short"
+    return "ok" if not sha256 or digest == sha256 else "altered"
+
+
+async def fetch_all(host, path, count, sha256, timeout):
+    results = await asyncio.gather(*[
+        fetch_one(host, path, sha256, timeout) for _ in range(count)])
+    return collections.Counter(results)
+
+
+def fetch(host, path, count, sha256=""):
+    timeout = float(os.environ.get("PEER_TIMEOUT", "60"))
+    seen = asyncio.run(fetch_all(host, path, int(count), sha256, timeout))
+    good = seen.pop("ok", 0)
+    return say(good == int(count), ok=good, failed=dict(seen))
+
+
+# --- a connection every 10 ms -----------------------------------------------
+
+async def probe_one(host, rows):
+    start = time.time()
+    result = await fetch_one(host, "/", "", 5)
+    rows.append((start, time.time() - start, result))
+
+
+async def probe_all(host, seconds):
+    rows, tasks, end = [], [], time.time() + seconds
+    while time.time() < end:
+        tasks.append(asyncio.create_task(probe_one(host, rows)))
+        await asyncio.sleep(0.01)
+    await asyncio.gather(*tasks)
+    return rows
+
+
+def probe(host, seconds):
+    """slow_until: start of the last connection that was not served within
+    0.3 s, in seconds since the epoch; 0 if all were."""
+    rows = asyncio.run(probe_all(host, float(seconds)))
+    slow = [r for r in rows if r[2] != "ok" or r[1] > 0.3]
+    return say(True, count=len(rows), slow=len(slow),
+               slow_until=max([r[0] for r in slow], default=0),
+               first=min(r[0] for r in rows), last=max(r[0] for r in rows),
+               errors=dict(collections.Counter(
+                   r[2] for r in rows if r[2] != "ok")))
+
+
+# --- UDP --------------------------------------------------------------------
+
+def dns_query(ident):
+    name = b"\x07backend\x04test\x00"
+    return struct.pack(">6H", ident, 0x100, 1, 0, 0, 0) + name + b"\0\1\0\1"
+
+
+def udp_socket(host, port):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    s = socket.socket(family, socket.SOCK_DGRAM)
+    s.connect((host, port))
+    s.settimeout(2)
+    return s
+
+
+def dns_ask(s, ident):
+    """The last byte of the answered address: the backend; or the fault."""
+    try:
+        s.send(dns_query(ident))
+        answer = s.recv(512)
+    except socket.timeout:
+        return "timeout"
+    except OSError as e:
+        return errno.errorcode.get(e.errno, type(e).__name__)
+    if struct.unpack(">H", answer[:2])[0] != ident:
+        return "another's answer"
+    return str(answer[-1])
+
+
+def dns(host, count):
+    flows = [udp_socket(host, 53) for _ in range(int(count))]
+    first = [dns_ask(s, i) for i, s in enumerate(flows)]
+    second = [dns_ask(s, i) for i, s in enumerate(flows)]
+    moved = sum(a != b for a, b in zip(first, second))
+    seen = collections.Counter(first)
+    good = sum(n for answer, n in seen.items() if answer.isdigit())
+    return say(good == len(flows) and not moved, ok=good, moved=moved,
+               answers=dict(seen))
+
+
+def echo(host, count):
+    s, good = udp_socket(host, 7), 0
+    for i in range(int(count)):
+        text = os.urandom(1 + i % 1400)
+        try:
+            s.send(text)
+            good += s.recv(2048) == text
+        except OSError:
+            pass
+    return say(good == int(count), ok=good, failed=int(count) - good)
+
+
+COMMANDS = {f.__name__: f for f in (sink, send, fetch, probe, dns, echo)}
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
+        sys.exit(__doc__)
+    try:
+        sys.exit(COMMANDS[sys.argv[1]](*sys.argv[2:]))
+    except (OSError, ValueError) as fault:
+        sys.exit("peer.py %s: %s" % (sys.argv[1], fault))

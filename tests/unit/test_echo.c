@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* nf/echo, packet by packet: what goes in, what comes out or why not. */
+#define LAB_NF nf_echo
+#include "tests/unit/lb_lab.h"
+
+#define ECHO4 "10.0.0.90"
+#define ECHO6 "fd00::90"
+#define PEER4 "198.51.100.7"
+#define PEER6 "2001:db8::7"
+
+static void
+echo_start(void)
+{
+	lab_grant();
+	lab_service(ECHO4, 7, IPPROTO_UDP);
+	lab_service(ECHO4, 0, IPPROTO_ICMP);
+	lab_service(ECHO6, 7, IPPROTO_UDP);
+	lab_service(ECHO6, 0, IPPROTO_ICMP);
+	lab_start();
+}
+
+/* A datagram, and the one that must come back: a fresh TTL, all swapped. */
+static void
+udp_row(const char *peer, const char *echo, uint16_t payload, bool no_csum)
+{
+	struct spec in = SPEC(peer, echo, 40000, 7, IPPROTO_UDP, .ttl = 3,
+		.payload = payload, .fill = 9, .smac = CLIENT_MAC,
+		.dmac = OWN_MAC, .no_csum = no_csum);
+	struct spec out = SPEC(echo, peer, 7, 40000, IPPROTO_UDP, .ttl = 64,
+		.payload = payload, .fill = 9, .smac = OWN_MAC,
+		.dmac = CLIENT_MAC, .no_csum = no_csum);
+	struct rte_mbuf *m = lab_packet(in);
+
+	ck_assert_uint_eq(lab_send(m), NF_TX);
+	ck_assert(lab_is(m, out));
+	rte_pktmbuf_free(m);
+}
+
+START_TEST(udp_comes_back)
+{
+	echo_start();
+	for (uint16_t n = 0; n < 1400; n += 97) {
+		udp_row(PEER4, ECHO4, n, false);
+		udp_row(PEER6, ECHO6, n, false);
+	}
+	udp_row(PEER4, ECHO4, 100, true);
+	ck_assert_uint_eq(lab.stats.service[0].packets, 16);
+	ck_assert_uint_eq(lab.stats.service[2].packets, 15);
+	lab_stop();
+}
+END_TEST
+
+/* An ICMP message with a right checksum, of `type`, to the echo address. */
+static struct rte_mbuf *
+icmp(const char *peer, const char *echo, uint8_t type, uint8_t proto)
+{
+	uint8_t body[32] = { type, 0, 0, 0, 0x12, 0x34, 0, 1, 'a', 'b' };
+	struct spec s =
+		SPEC(peer, echo, 0, 0, proto, .ttl = 5, .payload = sizeof(body),
+			.raw = body, .smac = CLIENT_MAC, .dmac = OWN_MAC);
+	struct rte_mbuf *m = lab_packet(s);
+	uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *) + PACKET_L3;
+	uint8_t *l4 = ip + (ip[0] >> 4 == 4 ? 20 : 40);
+
+	put16(l4 + 2, proto == IPPROTO_ICMP
+			      ? (uint16_t)~ref_sum(0, l4, sizeof(body))
+			      : ref_l4(ip, l4, sizeof(body), proto));
+	return m;
+}
+
+static void
+icmp_row(const char *peer, const char *echo, uint8_t type, uint8_t proto,
+	uint8_t reply)
+{
+	struct rte_mbuf *m = icmp(peer, echo, type, proto);
+	struct rte_mbuf *want = icmp(echo, peer, reply, proto);
+	uint8_t *have = rte_pktmbuf_mtod(m, uint8_t *) + PACKET_L3;
+	uint8_t *should = rte_pktmbuf_mtod(want, uint8_t *) + PACKET_L3;
+	size_t at = have[0] >> 4 == 4 ? 12 : 8;
+
+	ck_assert_uint_eq(lab_send(m), NF_TX);
+	/* From the addresses on all is as if made from scratch. */
+	ck_assert_mem_eq(have + at, should + at,
+		rte_pktmbuf_data_len(m) - PACKET_L3 - at);
+	if (have[0] >> 4 == 4)
+		ck_assert_uint_eq(ref_sum(0, have, 20), 0xffff);
+	ck_assert_uint_eq(have[have[0] >> 4 == 4 ? 8 : 7], 64);
+	rte_pktmbuf_free(m);
+	rte_pktmbuf_free(want);
+}
+
+START_TEST(ping_is_answered)
+{
+	echo_start();
+	icmp_row(PEER4, ECHO4, 8, IPPROTO_ICMP, 0);
+	icmp_row(PEER6, ECHO6, 128, IPPROTO_ICMPV6, 129);
+	lab_stop();
+}
+END_TEST
+
+static void
+refused(struct rte_mbuf *m, unsigned int reason)
+{
+	ck_assert_uint_eq(lab_send(m), NF_DROP(reason));
+	rte_pktmbuf_free(m);
+}
+
+START_TEST(the_rest_is_dropped_by_name)
+{
+	struct spec s = SPEC(PEER4, ECHO4, 40000, 7, IPPROTO_UDP, .ttl = 9,
+		.payload = 32, .smac = CLIENT_MAC, .dmac = OWN_MAC);
+	struct spec other;
+
+	echo_start();
+	other = s;
+	other.dport = 8;
+	refused(lab_packet(other), NF_DROP_NOT_OURS);
+	other = s;
+	other.dst = "10.0.0.91";
+	refused(lab_packet(other), NF_DROP_NOT_OURS);
+	other = s;
+	other.proto = IPPROTO_TCP;
+	refused(lab_packet(other), NF_DROP_NOT_OURS);
+	other = s;
+	other.frag = 0x2000;
+	refused(lab_packet(other), NF_DROP_FRAGMENT);
+	/* Two echo services that talk to each other would never end. */
+	other = s;
+	other.sport = 7;
+	refused(lab_packet(other), NF_DROP_OWN);
+	ck_assert_str_eq(nf_echo.drops[0], "echo_loop");
+	/* No answer to an answer, nor to an error. */
+	refused(icmp(PEER4, ECHO4, 0, IPPROTO_ICMP), NF_DROP_NOT_OURS);
+	refused(icmp(PEER4, ECHO4, 3, IPPROTO_ICMP), NF_DROP_NOT_OURS);
+	refused(icmp(PEER6, ECHO6, 129, IPPROTO_ICMPV6), NF_DROP_NOT_OURS);
+	lab_stop();
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("echo");
+	TCase *tc = tcase_create("echo");
+
+	tcase_add_test(tc, udp_comes_back);
+	tcase_add_test(tc, ping_is_answered);
+	tcase_add_test(tc, the_rest_is_dropped_by_name);
+	suite_add_tcase(suite, tc);
+	return lab_run(suite);
+}
