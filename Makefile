@@ -54,6 +54,7 @@ CTRL_SRC  := $(filter-out $(BPF_SRC),$(CTRL_SRC))
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
 PERF_SRC  := $(wildcard perf/*.c)
+E2E_SRC   := $(filter-out tests/e2e/frame.c,$(wildcard tests/e2e/*.c))
 
 GEN       := build/gen
 SKELS     := $(patsubst %.bpf.c,$(GEN)/%.skel.h,$(notdir $(BPF_SRC)))
@@ -187,6 +188,16 @@ fuzz-bins: $(FUZZ_BIN)
 fuzz-build:
 	@$(MAKE) -j$(JOBS) BUILD=build/fuzz CC=$(CLANG) OPT="-O1 -g" \
 		SAN="$(FUZZ_SAN)" fuzz-bins
+
+# Programs that the end-to-end tests send odd frames with.
+E2E_BIN := $(patsubst tests/e2e/%.c,build/tests/%,$(E2E_SRC))
+
+build/tests/%: $(BUILD)/obj/tests/e2e/%.o $(BUILD)/obj/tests/e2e/frame.o
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+
+e2e-bins: $(E2E_BIN)
 
 compile-clang:
 	@$(MAKE) -j$(JOBS) BUILD=build/clang CC=$(CLANG) compile

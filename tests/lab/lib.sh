@@ -252,14 +252,18 @@ lab_dump() {
 	local title=$1 ns=$2
 	shift 2
 	: > "$LAB_DIR/$title.log"
-	lab_spawn "$title" "$ns" tcpdump --immediate-mode -Z root -Un \
-		-w "$LAB_DIR/$title.pcap" "$@"
+	lab_spawn "$title" "$ns" tcpdump --immediate-mode -Z root \
+		-s 1600 -B 16384 -Un -w "$LAB_DIR/$title.pcap" "$@"
 	wait_for 5 grep -q listening "$LAB_DIR/$title.log"
 }
 
-# lab_dumped PID: end it; what it has seen is in the file then.
+# lab_dumped TITLE: end it; what it has seen is in the file then. 1 if it
+# has missed any.
 lab_dumped() {
-	kill -INT "$1" && wait_for 5 lab_gone "$1"
+	local pid
+	pid=$(cat "$LAB_DIR/$1.pid")
+	kill -INT "$pid" && wait_for 5 lab_gone "$pid" &&
+		grep -q '^0 packets dropped' "$LAB_DIR/$1.log"
 }
 
 lab_gone() {
