@@ -47,7 +47,7 @@ functions(void)
 {
 	struct control_functions f = { types, grant_check, grant_memory_mb };
 
-	for (int i = 0; nf_all[i] != NULL && i < TYPES_MAX; i++) {
+	for (int i = 0; i < TYPES_MAX && nf_all[i] != NULL; i++) {
 		types[i].name = nf_all[i]->name;
 		types[i].flags = nf_all[i]->flags;
 	}

@@ -147,7 +147,7 @@ nexthops_keep(struct plan *plan, const struct plan_nexthop *kept,
 
 	if (rc != 0) {
 		snprintf(why, len,
-			"the next-hop table of %u entries is full; stop and "
+			"the next-hop table of %d entries is full; stop and "
 			"run again empties it",
 			NEXTHOPS_MAX);
 		return rc;

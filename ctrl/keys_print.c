@@ -104,6 +104,22 @@ print_initial(FILE *out, const struct key *key)
 		fputs("Optional.", out);
 }
 
+/* mdoc wants every sentence on a line of its own. */
+static void
+print_sentences(FILE *out, const char *text)
+{
+	for (; *text != '\0'; text++) {
+		bool end = (text[0] == '.' || text[0] == '?') &&
+			   text[1] == ' ' && text[2] != '\0';
+
+		fputc(*text, out);
+		if (end) {
+			fputc('\n', out);
+			text++;
+		}
+	}
+}
+
 /* A dot or quote that begins a line is a macro to mdoc; ours begin none. */
 static void
 print_mdoc(FILE *out, const struct key *key)
@@ -112,7 +128,8 @@ print_mdoc(FILE *out, const struct key *key)
 
 	fprintf(out, ".It Ic %s No = Ar %s\n", key->path,
 		kind_words[key->kind]);
-	fprintf(out, "%s\n.br\n", key->help);
+	print_sentences(out, key->help);
+	fputs("\n.br\n", out);
 	fprintf(out, "Allowed: %s.\n",
 		key_allowed(key, allowed, sizeof(allowed)));
 	print_initial(out, key);
