@@ -202,16 +202,6 @@ e2e-bins: $(E2E_BIN)
 compile-clang:
 	@$(MAKE) -j$(JOBS) BUILD=build/clang CC=$(CLANG) compile
 
-# Programs that end-to-end tests use.
-E2E_BIN := $(patsubst tests/e2e/%.c,build/tests/%,$(wildcard tests/e2e/*.c))
-
-build/tests/%: tests/e2e/%.c
-	@mkdir -p $(@D)
-	$(call say,CC,$<)
-	$(Q)$(CC) -std=gnu11 $(OPT) $(WARN) -D_GNU_SOURCE -I. -o $@ $<
-
-e2e-bins: $(E2E_BIN)
-
 test: deps-test ## every test: both compilers, unit, fuzz, lint, end to end
 	@tests/run
 
