@@ -54,6 +54,7 @@ CTRL_SRC  := $(filter-out $(BPF_SRC),$(CTRL_SRC))
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
 PERF_SRC  := $(wildcard perf/*.c)
+E2E_SRC   := $(filter-out tests/e2e/frame.c,$(wildcard tests/e2e/*.c))
 
 GEN       := build/gen
 SKELS     := $(patsubst %.bpf.c,$(GEN)/%.skel.h,$(notdir $(BPF_SRC)))
@@ -188,18 +189,18 @@ fuzz-build:
 	@$(MAKE) -j$(JOBS) BUILD=build/fuzz CC=$(CLANG) OPT="-O1 -g" \
 		SAN="$(FUZZ_SAN)" fuzz-bins
 
-compile-clang:
-	@$(MAKE) -j$(JOBS) BUILD=build/clang CC=$(CLANG) compile
+# Programs that the end-to-end tests send odd frames with.
+E2E_BIN := $(patsubst tests/e2e/%.c,build/tests/%,$(E2E_SRC))
 
-# Programs that end-to-end tests use.
-E2E_BIN := $(patsubst tests/e2e/%.c,build/tests/%,$(wildcard tests/e2e/*.c))
-
-build/tests/%: tests/e2e/%.c
+build/tests/%: $(BUILD)/obj/tests/e2e/%.o $(BUILD)/obj/tests/e2e/frame.o
 	@mkdir -p $(@D)
-	$(call say,CC,$<)
-	$(Q)$(CC) -std=gnu11 $(OPT) $(WARN) -D_GNU_SOURCE -I. -o $@ $<
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
 
 e2e-bins: $(E2E_BIN)
+
+compile-clang:
+	@$(MAKE) -j$(JOBS) BUILD=build/clang CC=$(CLANG) compile
 
 test: deps-test ## every test: both compilers, unit, fuzz, lint, end to end
 	@tests/run

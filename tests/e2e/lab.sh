@@ -29,12 +29,11 @@ check "a backend counts its requests" "$(lab_requests b1)" -ge 3
 # than the MTU.
 box ethtool -K wan0 gro off
 lab_dump in box -Q in -i wan0 tcp
-dump=$LAB_PID
 head -c 1M /dev/urandom > "$LAB_DIR/up"
 sum=$(sha256sum < "$LAB_DIR/up" | cut -d' ' -f1)
 check "an upload arrives as it was sent" "$(client "$PEER" send 10.77.2.21 \
 	81 "$LAB_DIR/up" | jq -r .sha256)" = "$sum"
-lab_dumped "$dump"
+check_run "tcpdump missed nothing" lab_dumped in
 tcpdump -nvvr "$LAB_DIR/in.pcap" 2>/dev/null > "$LAB_DIR/in.txt"
 check "200 frames were seen" "$(grep -c 'cksum' "$LAB_DIR/in.txt")" -ge 200
 check "none with a wrong checksum" \

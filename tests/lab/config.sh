@@ -8,6 +8,8 @@ CFG_INSTANCES=2
 # Last parts of the backends' addresses and their weights; 3/24 is far.
 CFG_BACKENDS="21=2 22=1 23=1"
 CFG_SCHEDULER=maglev
+# Last part of the SNAT addresses.
+CFG_SNAT=9
 # More keys of the function web, and of the appliance.
 CFG_WEB=""
 CFG_APPLIANCE=""
@@ -54,7 +56,7 @@ config() {
 	           { name = "lan"; device = "lan0"; provider = "xdp"; } );
 	functions: (
 	  { name = "web"; type = "lb"; uplink = "wan"; backend_uplink = "lan";
-	    instances = $CFG_INSTANCES; snat = [ "10.77.2.9", "fd77:2::9" ];
+	    instances = $CFG_INSTANCES; snat = [ "10.77.2.$CFG_SNAT", "fd77:2::$CFG_SNAT" ];
 	    $CFG_WEB
 	    services = (
 	$(config_services)

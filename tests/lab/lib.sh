@@ -80,12 +80,14 @@ lab_lacks() {
 
 # --- wires -----------------------------------------------------------------
 
-# One namespace, with IPv6 addresses usable at once.
+# One namespace: IPv6 addresses are usable at once, ICMP errors are not
+# rationed (all go to one SNAT address).
 lab_ns() {
 	ip netns add "cy-$LAB_ID-$1" &&
 		ip -n "cy-$LAB_ID-$1" link set lo up &&
 		lab_in "$1" sysctl -qw net.ipv6.conf.all.accept_dad=0 \
 			net.ipv6.conf.default.accept_dad=0 \
+			net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0 \
 			net.ipv4.ip_local_port_range="2048 65000"
 }
 
@@ -137,6 +139,9 @@ lab_wires() {
 	lab_address client eth0 10.77.1.2/24 fd77:1::2/64 || return 1
 	lab_address box wan0 10.77.1.1/24 fd77:1::1/64 || return 1
 	lab_address box lan0 10.77.2.1/24 fd77:2::1/64 || return 1
+	# A neighbour that is gone is noticed in seconds, not in 45.
+	box sysctl -qw net.ipv4.neigh.lan0.base_reachable_time_ms=3000 \
+		net.ipv6.neigh.lan0.base_reachable_time_ms=3000 || return 1
 	for i in 1 2 3; do
 		lab_port b$i || return 1
 		lab_address b$i eth0 10.77.2.2$i/24 fd77:2::2$i/64 || return 1
@@ -172,8 +177,8 @@ lab_route() {
 
 # --- backends --------------------------------------------------------------
 
-# lab_spawn TITLE NS CMD...: in the background, as process LAB_PID, its
-# output in TITLE.log.
+# lab_spawn TITLE NS CMD...: in the background, as process LAB_PID (also in
+# TITLE.pid), its output in TITLE.log.
 lab_spawn() {
 	local title=$1 ns=$2
 	shift 2
@@ -181,6 +186,7 @@ lab_spawn() {
 		</dev/null >>"$LAB_DIR/$title.log" 2>&1 &
 	LAB_PID=$!
 	disown
+	echo "$LAB_PID" > "$LAB_DIR/$title.pid"
 }
 
 # lab_backend NS I: nginx on 80, a checksumming sink on 81, DNS on 53.
@@ -188,8 +194,8 @@ lab_backend() {
 	local ns=$1 i=$2
 	mkdir -p "$LAB_DIR/$ns" && lab_nginx_conf "$i" "$LAB_DIR/$ns" \
 		> "$LAB_DIR/$ns/nginx.conf" && lab_nginx "$ns" || return 1
-	lab_spawn "$ns" "$ns" /usr/bin/python3 "$PEER" sink 81 "$i"
-	command -v dnsmasq >/dev/null && lab_spawn "$ns" "$ns" dnsmasq \
+	lab_spawn "sink-$ns" "$ns" /usr/bin/python3 "$PEER" sink 81 "$i"
+	command -v dnsmasq >/dev/null && lab_spawn "dns-$ns" "$ns" dnsmasq \
 		--conf-file=/dev/null --keep-in-foreground --no-resolv \
 		--no-hosts --user=root --pid-file= --log-facility=- \
 		--address="/backend.test/10.99.0.$i"
@@ -246,14 +252,18 @@ lab_dump() {
 	local title=$1 ns=$2
 	shift 2
 	: > "$LAB_DIR/$title.log"
-	lab_spawn "$title" "$ns" tcpdump --immediate-mode -Z root -Un \
-		-w "$LAB_DIR/$title.pcap" "$@"
+	lab_spawn "$title" "$ns" tcpdump --immediate-mode -Z root \
+		-s 1600 -B 16384 -Un -w "$LAB_DIR/$title.pcap" "$@"
 	wait_for 5 grep -q listening "$LAB_DIR/$title.log"
 }
 
-# lab_dumped PID: end it; what it has seen is in the file then.
+# lab_dumped TITLE: end it; what it has seen is in the file then. 1 if it
+# has missed any.
 lab_dumped() {
-	kill -INT "$1" && wait_for 5 lab_gone "$1"
+	local pid
+	pid=$(cat "$LAB_DIR/$1.pid")
+	kill -INT "$pid" && wait_for 5 lab_gone "$pid" &&
+		grep -q '^0 packets dropped' "$LAB_DIR/$1.log"
 }
 
 lab_gone() {
@@ -321,7 +331,6 @@ carryall_run() {
 	: > "$LAB_DIR/run.log"
 	lab_spawn run box "$CARRYALL" run -f "$1"
 	CTL_PID=$LAB_PID
-	echo "$CTL_PID" > "$LAB_DIR/run.pid"
 	wait_for 20 carryall_settled && carryall_serves && return 0
 	echo "carryall does not serve:" >&2
 	tail -n 20 "$LAB_DIR/run.log" >&2
