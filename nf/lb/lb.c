@@ -157,6 +157,9 @@ forward(struct lb *lb, struct flow *f, enum flow_dir dir,
 
 	if (unlikely(!lb->service[f->service].live))
 		return NF_DROP(NF_DROP_NOT_OURS);
+	if (unlikely(f->state == FLOW_SYN) && dir == FLOW_BACKEND &&
+		lb_syn_again(lb, f, p))
+		return NF_DROP(LB_DROP_PORT_REUSED);
 	if (unlikely(forward_way(lb, f, dir, &way) != 0))
 		return NF_DROP(LB_DROP_NO_NEXTHOP);
 	v = forward_check(lb, p, &way);
@@ -174,6 +177,17 @@ forward(struct lb *lb, struct flow *f, enum flow_dir dir,
 }
 
 /* --- all others --- */
+
+/* The first packet of a connection that has just been entered. */
+static nf_verdict
+forward_first(struct lb *lb, struct flow *f, const struct packet *p)
+{
+	nf_verdict v = forward(lb, f, FLOW_CLIENT, p);
+
+	if (v == NF_TX && f->state == FLOW_SYN)
+		lb_syn_keep(lb, f, p);
+	return v;
+}
 
 /*
  * A SYN on a closed connection opens a new one, on a new port. Only where a
@@ -210,7 +224,7 @@ forward_found(struct lb *lb, struct flow *f, enum flow_dir dir,
 	lb_open_choose(lb, p, &o);
 	lb_open_port(lb, p, &o);
 	f = lb_open_enter(lb, p, &o);
-	return f == NULL ? o.verdict : forward(lb, f, FLOW_CLIENT, p);
+	return f == NULL ? o.verdict : forward_first(lb, f, p);
 }
 
 /*
@@ -225,7 +239,7 @@ forward_opening(struct lb *lb, const struct packet *p, struct lb_opening *o)
 	enum flow_dir dir;
 
 	if (f != NULL)
-		return forward(lb, f, FLOW_CLIENT, p);
+		return forward_first(lb, f, p);
 	f = flow_lookup(&lb->flows, lb_packet_key(lb, p), &dir);
 	return f == NULL ? o->verdict : forward_found(lb, f, dir, p);
 }
@@ -433,6 +447,7 @@ static const char *const drops[] = {
 	"too_big",
 	"icmp_no_connection",
 	"hash_collision",
+	"port_reused",
 	NULL,
 };
 

@@ -48,6 +48,7 @@ enum lb_drop {
 	LB_DROP_TOO_BIG,
 	LB_DROP_ICMP_NO_CONNECTION,
 	LB_DROP_HASH_COLLISION,
+	LB_DROP_PORT_REUSED,
 };
 
 struct lb_sched; /* sched.h */
@@ -113,6 +114,18 @@ struct lb_frag {
 
 #define LB_FRAGS 1024
 
+/*
+ * The SYN of a connection that waits for its backend, as it was sent: see
+ * syn.c. The slot is the entry's index modulo LB_SYNS.
+ */
+#define LB_SYNS    512
+#define LB_SYN_MAX 126
+
+struct lb_syn {
+	uint16_t len; /* 0: none */
+	uint8_t frame[LB_SYN_MAX];
+};
+
 struct lb {
 	/* per burst */
 	uint64_t now_ms;
@@ -149,6 +162,7 @@ struct lb {
 	struct lb_endpoint endpoint[LB_BACKENDS];
 	struct lb_backend backend[LB_BACKENDS];
 	struct lb_frag frag[LB_FRAGS];
+	struct lb_syn syn[LB_SYNS];
 };
 
 /* --- per packet: lb.c --- */
@@ -163,6 +177,18 @@ uint64_t lb_packet_key(const struct lb *lb, const struct packet *p);
 int lb_flow_between(const struct lb *lb, const struct flow *f,
 	enum flow_dir dir, const struct ip_addr *src,
 	const struct ip_addr *dst);
+
+/* --- a port that the backend still holds: syn.c --- */
+
+/* Keep the SYN `p`, rewritten and about to be sent, that opened `f`. */
+void lb_syn_keep(struct lb *lb, const struct flow *f, const struct packet *p);
+
+/*
+ * `p` is the backend's answer to the SYN of `f`, which is in state SYN. If it
+ * says that the backend still has another connection on that port, end that
+ * one, send the SYN again, and return 1: `p` is done with. Else 0.
+ */
+int lb_syn_again(struct lb *lb, const struct flow *f, const struct packet *p);
 
 /* --- connections: open.c --- */
 
