@@ -8,6 +8,8 @@
 
 #include "ctrl/config.h"
 
+#define MDOC_COLUMNS 76
+
 /* What to write, for each kind. */
 static const char *const kind_words[] = {
 	[KEY_GROUP] = "a group",
@@ -104,34 +106,51 @@ print_initial(FILE *out, const struct key *key)
 		fputs("Optional.", out);
 }
 
-/* mdoc wants every sentence on a line of its own. */
-static void
-print_sentences(FILE *out, const char *text)
+static size_t
+line_end(FILE *out)
 {
-	for (; *text != '\0'; text++) {
-		bool end = (text[0] == '.' || text[0] == '?') &&
-			   text[1] == ' ' && text[2] != '\0';
+	fputc('\n', out);
+	return 0;
+}
 
-		fputc(*text, out);
-		if (end) {
-			fputc('\n', out);
-			text++;
-		}
+/*
+ * mdoc wants every sentence on a line of its own, and no line beyond 80
+ * columns: a word that would go there begins the next.
+ */
+static void
+print_lines(FILE *out, const char *text)
+{
+	size_t column = 0;
+
+	while (*text != '\0') {
+		size_t n = strcspn(text, " ");
+		bool end = n > 0 && (text[n - 1] == '.' || text[n - 1] == '?');
+
+		if (column > 0 && column + 1 + n > MDOC_COLUMNS)
+			column = line_end(out);
+		else if (column > 0)
+			column += (size_t)fprintf(out, " ");
+		column += (size_t)fprintf(out, "%.*s", (int)n, text);
+		text += n + strspn(text + n, " ");
+		if (end && *text != '\0')
+			column = line_end(out);
 	}
+	fputc('\n', out);
 }
 
 /* A dot or quote that begins a line is a macro to mdoc; ours begin none. */
 static void
 print_mdoc(FILE *out, const struct key *key)
 {
-	char allowed[256];
+	char allowed[256], text[sizeof(allowed) + sizeof("Allowed: .")];
 
 	fprintf(out, ".It Ic %s No = Ar %s\n", key->path,
 		kind_words[key->kind]);
-	print_sentences(out, key->help);
-	fputs("\n.br\n", out);
-	fprintf(out, "Allowed: %s.\n",
+	print_lines(out, key->help);
+	fputs(".br\n", out);
+	snprintf(text, sizeof(text), "Allowed: %s.",
 		key_allowed(key, allowed, sizeof(allowed)));
+	print_lines(out, text);
 	print_initial(out, key);
 	fprintf(out, "\n.br\nExample: %s = %s;\n", key_name(key), key->example);
 }

@@ -209,6 +209,25 @@ out_vnic:
 	return rc;
 }
 
+/* A refusal without a reason would not be seen as one. */
+static int
+nf_update(struct instance *in, char *why, size_t len)
+{
+	int rc;
+
+	if (in->nf->update == NULL) {
+		snprintf(why, len,
+			"functions of type %s take no change while they run; "
+			"stop and run again",
+			in->nf->name);
+		return -EOPNOTSUPP;
+	}
+	rc = in->nf->update(in->nf_state, why, len);
+	if (rc != 0 && why[0] == '\0')
+		snprintf(why, len, "%s", strerror(-rc));
+	return rc;
+}
+
 static void
 mail_update(struct instance *in, struct mail *mail, int fd)
 {
@@ -226,10 +245,7 @@ mail_update(struct instance *in, struct mail *mail, int fd)
 		return;
 	}
 	in->env.grant = new;
-	mail->status = in->nf->update == NULL
-			       ? -EOPNOTSUPP
-			       : in->nf->update(in->nf_state, mail->why,
-					 sizeof(mail->why));
+	mail->status = nf_update(in, mail->why, sizeof(mail->why));
 	if (mail->status != 0) {
 		in->env.grant = old;
 		grant_unmap(new);
