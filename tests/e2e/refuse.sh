@@ -25,9 +25,10 @@ machine() {
 	done
 }
 
-# All that a run could leave behind.
+# All that a run could leave behind. Other labs may come and go meanwhile.
 traces() {
-	ls /run/carryall /sys/fs/bpf 2>/dev/null
+	find /run/carryall /sys/fs/bpf -mindepth 1 -maxdepth 1 \
+		! -name 'lab-*' 2>/dev/null
 	ip -n "cy-$LAB_ID-box" -o link
 	ip -n "cy-$LAB_ID-box" -o addr
 	box bpftool net show
