@@ -2,7 +2,10 @@
 #include "ctrl/hugepages.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #define POOL    "/sys/kernel/mm/hugepages/hugepages-2048kB/"
 #define PAGE_MB 2
@@ -32,20 +35,33 @@ pool_write(long n)
 	fclose(f);
 }
 
-int
-hugepages_reserve(const struct rundir *dir, uint32_t mb)
+/* Held while the pool is changed: other appliances change it too. */
+static int
+pool_lock(void)
 {
-	long want = (long)(mb + PAGE_MB - 1) / PAGE_MB;
+	int fd = open(RUNDIR_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0)
+		flock(fd, LOCK_EX);
+	return fd;
+}
+
+static void
+pool_unlock(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Add `want` pages and write down that it is us who did. */
+static int
+pool_grow(const struct rundir *dir, long want)
+{
 	long have = pool_read(POOL "nr_hugepages");
-	long free = pool_read(POOL "free_hugepages");
 	long added = (long)rundir_number(dir, "hugepages", 0);
 
-	if (have < 0 || free < 0)
-		return -ENOMEM;
-	if (free >= want)
-		return 0;
-	want -= free;
-	if (rundir_number_set(dir, "hugepages", (uint64_t)(added + want)) != 0)
+	if (have < 0 || rundir_number_set(dir, "hugepages",
+				(uint64_t)(added + want)) != 0)
 		return -ENOMEM;
 	pool_write(have + want);
 	if (pool_read(POOL "nr_hugepages") >= have + want)
@@ -55,14 +71,30 @@ hugepages_reserve(const struct rundir *dir, uint32_t mb)
 	return -ENOMEM;
 }
 
+int
+hugepages_reserve(const struct rundir *dir, uint32_t mb)
+{
+	long want = (long)(mb + PAGE_MB - 1) / PAGE_MB;
+	int lock = pool_lock();
+	int rc = pool_grow(dir, want);
+
+	/* What an administrator has set aside will do. */
+	if (rc != 0 && pool_read(POOL "free_hugepages") >= want)
+		rc = 0;
+	pool_unlock(lock);
+	return rc;
+}
+
 void
 hugepages_release(const struct rundir *dir)
 {
+	int lock = pool_lock();
 	long added = (long)rundir_number(dir, "hugepages", 0);
 	long have = pool_read(POOL "nr_hugepages");
 
-	if (added <= 0 || have < 0)
-		return;
-	pool_write(have > added ? have - added : 0);
-	rundir_number_set(dir, "hugepages", 0);
+	if (added > 0 && have >= 0) {
+		pool_write(have > added ? have - added : 0);
+		rundir_number_set(dir, "hugepages", 0);
+	}
+	pool_unlock(lock);
 }

@@ -3,6 +3,11 @@
  * Huge pages for the instances: taken from the kernel when an appliance
  * starts, given back when it stops. How many were added is written into the
  * run directory first, so that also a later process can give them back.
+ *
+ * Every appliance adds all that it needs, and takes away just as much. Pages
+ * that happen to be free are not counted on: they are those that another
+ * appliance has added and whose instances have not taken them yet, or died
+ * and come back for them.
  */
 #ifndef CARRYALL_HUGEPAGES_H
 #define CARRYALL_HUGEPAGES_H
@@ -12,9 +17,10 @@
 #include "ctrl/rundir.h"
 
 /*
- * See to it that `mb` MiB of free 2 MiB pages are there. 0, or -ENOMEM with
- * nothing changed: the kernel finds no contiguous memory, or has no such
- * pages. Thread: control; may take a moment while the kernel compacts.
+ * Add 2 MiB pages for `mb` MiB. 0, also if the kernel has no more but enough
+ * are free; or -ENOMEM with nothing changed: it finds no contiguous memory,
+ * or has no such pages. Thread: control; may take a moment while the kernel
+ * compacts, or another appliance does the same.
  */
 int hugepages_reserve(const struct rundir *dir, uint32_t mb);
 
