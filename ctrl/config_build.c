@@ -190,8 +190,7 @@ build_subgroup(
 		wrong_shape(p, key, s);
 		s = NULL;
 	}
-	if (s != NULL || !key->required)
-		build_group(p, key->path, s, (char *)base + key->offset);
+	build_group(p, key->path, s, (char *)base + key->offset);
 }
 
 static void

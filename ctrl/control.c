@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,7 +17,8 @@
 #include "ctrl/adopt.h"
 #include "ctrl/hugepages.h"
 
-#define TICK_US 1000000ull
+#define TICK_US  1000000ull
+#define PRIORITY -10 /* nice; instances have 0 */
 
 void
 control_say(const char *format, ...)
@@ -428,6 +430,8 @@ control_run(const char *path, const struct control_functions *functions)
 	int rc;
 
 	c.started_s = control_now_s();
+	/* It works little but must be heard when instances fill all cores. */
+	setpriority(PRIO_PROCESS, 0, PRIORITY);
 	c.config = control_config(path, functions, stderr, &n);
 	if (c.config == NULL) {
 		control_say("%s has %u fault%s; nothing was started", path, n,

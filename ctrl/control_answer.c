@@ -18,9 +18,9 @@ reload(struct control *c, char *why, size_t len)
 
 	if (config == NULL) {
 		snprintf(why, len,
-			"the config has %u faults (carryall check -f %s); "
+			"the config has %u fault%s (carryall check -f %s); "
 			"nothing was changed",
-			n, c->path);
+			n, n == 1 ? "" : "s", c->path);
 		return rc;
 	}
 	plan = control_plan(config, c->plan->seed, c->functions, stderr);

@@ -27,6 +27,14 @@ grants_complete(
 	const struct passwd *pw = getpwnam(plan->config->user);
 	unsigned int bad = 0;
 
+	if (pw == NULL || pw->pw_uid == 0) {
+		fprintf(out,
+			"%s: appliance.user \"%s\" %s; name one without "
+			"privilege\n",
+			plan->config->file, plan->config->user,
+			pw == NULL ? "is not known" : "is root");
+		return -EINVAL;
+	}
 	for (unsigned int i = 0; i < plan->n_instances; i++) {
 		struct grant *g = plan->instances[i].grant;
 		char why[256] = "";

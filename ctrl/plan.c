@@ -19,7 +19,6 @@
 #include <string.h>
 
 /* What the appliance replaces once it knows the uplink's. */
-#define MTU_DEFAULT 1500
 
 static_assert(CONFIG_VNICS_MAX >= CONFIG_INSTANCES_MAX,
 	"one function may have as many instances as it asks for");
@@ -184,7 +183,6 @@ grant_function(const struct plan *plan, struct grant *g,
 		.size = sizeof(*g),
 		.generation = 1,
 		.instances = f->instances,
-		.mtu = MTU_DEFAULT,
 		.steer_seed = plan->seed,
 		.buckets = f->buckets,
 		.client_uplink = f->uplink,

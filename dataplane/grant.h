@@ -88,7 +88,6 @@ struct grant {
 
 	/* The VNIC, as an EAL --vdev (or allow-list) argument. */
 	char devargs[256];
-	uint32_t mtu;
 
 	/*
 	 * Steering. `steer_seed` is the hash's secret; bucket b is this

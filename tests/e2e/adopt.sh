@@ -40,8 +40,7 @@ if "$CARRYALL" status "$NAME" > "$LAB_DIR/status.txt" 2>&1; then
 else
 	ok "status without a control plane says so"
 fi
-kill -0 "$fetch" && ok "the transfers still run" ||
-	fail "the transfers still run" "they ended too soon to tell"
+check_run "the transfers still run" kill -0 "$fetch"
 
 carryall_run "$LAB_DIR/$NAME.cfg" || bail "a new control plane serves"
 check "it has adopted" "$(st .adopted)" = true

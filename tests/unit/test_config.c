@@ -353,6 +353,31 @@ START_TEST(cores_automatic)
 }
 END_TEST
 
+/* Shared, each goes to a core with the fewest. */
+START_TEST(cores_shared)
+{
+	static const unsigned int cores[] = { 1, 0, 1, 0, 1 };
+	static const char text[] =
+		"appliance: { name = \"t\"; share_cores = true; };\n"
+		"uplinks: ( { name = \"wan\"; device = \"eth0\"; } );\n"
+		"functions: ("
+		"{ name = \"a\"; type = \"echo\"; instances = 5; services: (\n"
+		"{ name = \"p\"; address = \"10.0.0.1\"; protocol = \"icmp\"; }"
+		"); } );\n";
+	struct config_faults faults = { 0 };
+	struct config *c;
+
+	n_cores = 2;
+	c = config_load_text(
+		"x", text, sizeof(text) - 1, types, &machine, &faults);
+	ck_assert_ptr_nonnull(c);
+	for (int i = 0; i < 5; i++)
+		ck_assert_uint_eq(c->functions[0].cores[i], cores[i]);
+	config_free(c);
+	config_faults_free(&faults);
+}
+END_TEST
+
 /* --- what is no text --- */
 
 static void
@@ -573,6 +598,20 @@ START_TEST(key_row)
 }
 END_TEST
 
+START_TEST(key_words)
+{
+	const struct key *provider = key_find("uplinks", "provider");
+	const struct key *port = key_find("functions.services", "port");
+	char buf[64];
+
+	ck_assert_str_eq(key_allowed(provider, buf, sizeof(buf)), "\"xdp\"");
+	ck_assert_str_eq(key_allowed(port, buf, sizeof(buf)), "1 to 65535");
+	ck_assert_str_eq(key_name(port), "port");
+	ck_assert_ptr_null(key_find("functions", "port"));
+	ck_assert_ptr_null(key_find("", "functions.name"));
+}
+END_TEST
+
 /* Both forms print every key; as mdoc no line begins a macro by accident. */
 START_TEST(keys_print)
 {
@@ -621,6 +660,7 @@ main(void)
 	tcase_add_test(tc, example_demo);
 	tcase_add_test(tc, example_others);
 	tcase_add_test(tc, cores_automatic);
+	tcase_add_test(tc, cores_shared);
 	tcase_add_test(tc, unreadable);
 	tcase_add_test(tc, too_large);
 	tcase_add_test(tc, too_many);
@@ -629,6 +669,7 @@ main(void)
 	tcase_add_test(tc, nearest);
 	tcase_add_loop_test(tc, word_row, 0, ROWS(words));
 	tcase_add_loop_test(tc, key_row, 0, count_keys());
+	tcase_add_test(tc, key_words);
 	tcase_add_test(tc, keys_print);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);

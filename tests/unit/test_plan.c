@@ -39,7 +39,7 @@ fill_services(struct fixture *f)
 	f->b4[0] = (struct config_backend){ addr("10.0.2.21"), 8080, 2, 0 };
 	f->b4[1] = (struct config_backend){ addr("10.0.2.22"), 8080, 1, 0 };
 	f->b4[2] = (struct config_backend){ addr("10.0.2.21"), 8081, 0, 0 };
-	f->b6[0] = (struct config_backend){ addr("10.0.2.23"), 53, 1, 0 };
+	f->b6[0] = (struct config_backend){ addr("10.0.2.20"), 53, 1, 0 };
 	f->b6[1] = (struct config_backend){ addr("10.0.2.22"), 53, 1, 0 };
 	f->snat[0] = addr("10.0.2.9");
 	f->snat[1] = addr("fd00:2::9");
@@ -242,7 +242,7 @@ END_TEST
 START_TEST(nexthops)
 {
 	static const char *const order[] = { "10.0.2.21", "10.0.2.22",
-		"10.0.2.23" };
+		"10.0.2.20" };
 	struct fixture f;
 	struct plan *p = make(&f, 2, 128);
 	const struct grant *g = p->instances[1].grant;
@@ -279,6 +279,9 @@ START_TEST(instances)
 		ck_assert_uint_eq(in->grant->instance, i % 2);
 		ck_assert_uint_eq(in->grant->instances, i < 2 ? 2 : 1);
 	}
+	ck_assert_uint_eq(p->entries[127], 1);
+	ck_assert_uint_eq(p->entries[128], 2);
+	ck_assert_uint_eq(p->entries[135], 2);
 	plan_free(p);
 }
 END_TEST
