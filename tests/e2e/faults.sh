@@ -125,14 +125,14 @@ dropped() {
 }
 for vip in $VIP4 $VIP6; do
 	check_run "fragments to $vip, hashed by source, and back" \
-		client "$PEER" large $vip 7000 4000 20
+		client "$PEER" large "$vip" 7000 4000 20
 	before=$(dropped)
 	check "fragments to $vip, hashed by port: none goes through" \
-		"$(client "$PEER" large $vip 7001 4000 3 | jq .ok)" = 0
+		"$(client "$PEER" large "$vip" 7001 4000 3 | jq .ok)" = 0
 	check "fragments to $vip: all 9 are counted" \
 		"$(($(dropped) - before))" = 9
 	check_run "whole datagrams to $vip go through" \
-		client "$PEER" large $vip 7001 1400 20
+		client "$PEER" large "$vip" 7001 1400 20
 done
 
 # --- the config changes ----------------------------------------------------
