@@ -35,11 +35,15 @@ pool_write(long n)
 	fclose(f);
 }
 
-/* Held while the pool is changed: other appliances change it too. */
+/*
+ * Appliances that start or stop at the same time change one number: each must
+ * see the other's change. The lock is on the kernel's own file, so it leaves
+ * nothing behind and holds across mount namespaces. -1 only means no lock.
+ */
 static int
 pool_lock(void)
 {
-	int fd = open(RUNDIR_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = open(POOL "nr_hugepages", O_RDONLY | O_CLOEXEC);
 
 	if (fd >= 0)
 		flock(fd, LOCK_EX);
@@ -53,15 +57,16 @@ pool_unlock(int fd)
 		close(fd);
 }
 
-/* Add `want` pages and write down that it is us who did. */
+/* Make the pool larger by `want` pages, all or none; the record first. */
 static int
 pool_grow(const struct rundir *dir, long want)
 {
 	long have = pool_read(POOL "nr_hugepages");
 	long added = (long)rundir_number(dir, "hugepages", 0);
 
-	if (have < 0 || rundir_number_set(dir, "hugepages",
-				(uint64_t)(added + want)) != 0)
+	if (have < 0)
+		return -ENOMEM;
+	if (rundir_number_set(dir, "hugepages", (uint64_t)(added + want)) != 0)
 		return -ENOMEM;
 	pool_write(have + want);
 	if (pool_read(POOL "nr_hugepages") >= have + want)
@@ -71,16 +76,23 @@ pool_grow(const struct rundir *dir, long want)
 	return -ENOMEM;
 }
 
+/*
+ * Pages that are free may be another appliance's whose instances are only
+ * starting, or one's that is just being restarted. So they count only where
+ * no more can be had, as when an operator reserved them at boot for us.
+ */
 int
 hugepages_reserve(const struct rundir *dir, uint32_t mb)
 {
-	long want = (long)(mb + PAGE_MB - 1) / PAGE_MB;
+	long want = (long)(mb + PAGE_MB - 1) / PAGE_MB, free;
 	int lock = pool_lock();
 	int rc = pool_grow(dir, want);
 
-	/* What an administrator has set aside will do. */
-	if (rc != 0 && pool_read(POOL "free_hugepages") >= want)
+	free = pool_read(POOL "free_hugepages");
+	if (rc != 0 && free >= want)
 		rc = 0;
+	else if (rc != 0 && free > 0)
+		rc = pool_grow(dir, want - free);
 	pool_unlock(lock);
 	return rc;
 }

@@ -58,7 +58,7 @@ enum hop_fault {
 struct hop {
 	struct ip_addr addr;
 	uint32_t index;   /* in the table */
-	uint32_t uplinks; /* bit per uplink that it must leave by */
+	uint32_t uplinks; /* bit per uplink that it must leave by; 0: any */
 	enum hop_fault fault;
 	int oif;
 	struct nl_addr *via; /* whom to resolve, or NULL */
@@ -140,11 +140,28 @@ to_nl_addr(const struct ip_addr *a)
 				: nl_addr_build(AF_INET6, a->w, 16);
 }
 
+/*
+ * The uplink that must be taken. What no grant names any more, a backend with
+ * old connections alone, goes on by whichever it is found at.
+ */
+static uint32_t
+uplink_for(const struct nexthop_watch *w, const struct hop *h)
+{
+	uint32_t i = 0;
+
+	if (h->uplinks)
+		return (uint32_t)__builtin_ctz(h->uplinks);
+	while (i < w->plan->config->n_uplinks - 1 &&
+		w->uplink_index[i] != h->oif)
+		i++;
+	return i;
+}
+
 /* The uplink whose device is `oif`, if the next hop may leave by it. */
 static enum hop_fault
 check_device(const struct nexthop_watch *w, struct hop *h)
 {
-	uint32_t uplink = (uint32_t)__builtin_ctz(h->uplinks);
+	uint32_t uplink = uplink_for(w, h);
 
 	if (h->uplinks & (h->uplinks - 1))
 		return HOP_TWO_UPLINKS;
@@ -363,11 +380,10 @@ make_hops(const struct plan *plan)
 
 	for (unsigned int i = 0; hops && mask && i < n; i++) {
 		const struct plan_nexthop *from = &plan->nexthops[i];
-		uint32_t by = mask[from->index % NEXTHOPS_MAX];
 
 		hops[i].addr = from->addr;
 		hops[i].index = from->index;
-		hops[i].uplinks = by ? by : 1;
+		hops[i].uplinks = mask[from->index % NEXTHOPS_MAX];
 		hops[i].fault = HOP_NO_ROUTE;
 	}
 	if (!mask) {
@@ -474,9 +490,7 @@ nexthop_watch_update(struct nexthop_watch *w, const struct plan *plan)
 static const char *
 expected_device(const struct nexthop_watch *w, const struct hop *h)
 {
-	uint32_t uplink = (uint32_t)__builtin_ctz(h->uplinks);
-
-	return w->plan->config->uplinks[uplink].device;
+	return w->plan->config->uplinks[uplink_for(w, h)].device;
 }
 
 static void

@@ -223,15 +223,24 @@ grant_send(struct supervised *s)
 	return rc;
 }
 
-/* The answer to the first hello says: attached, confined, in the loop. */
+/*
+ * The answer to the first hello says: attached, confined, in the loop. An
+ * adopted one may be on an older grant than the file: one that it refused, or
+ * that the former control plane had no time left to send.
+ */
 static void
 instance_serves(struct supervised *s)
 {
+	struct grant *grant;
+
 	source_drop(&s->timer);
 	s->state = SUPERVISOR_SERVING;
 	s->sup->hooks.serving(s->sup->hooks.ctx, s->index);
-	if (s->adopted && !grant_current(s->sup, s)) {
-		s->sup->plan->instances[s->index].grant->generation++;
+	if (!s->adopted)
+		return;
+	grant = s->sup->plan->instances[s->index].grant;
+	if (s->generation != grant->generation || !grant_current(s->sup, s)) {
+		grant->generation++;
 		grant_send(s);
 	}
 }

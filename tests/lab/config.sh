@@ -13,6 +13,8 @@ CFG_SNAT=9
 # More keys of the function web, and of the appliance.
 CFG_WEB=""
 CFG_APPLIANCE=""
+# More keys of the services made next.
+CFG_SERVICE=""
 
 # One backend's addresses: HOST=WEIGHT, in family 4 or 6.
 config_backend() {
@@ -29,8 +31,8 @@ config_backend() {
 config_service() {
 	local b sep=""
 	printf '    { name = "%s"; address = "%s"; port = %s;\n' "$1" "$2" "$3"
-	printf '      protocol = "%s"; scheduler = "%s";\n' "$4" \
-		"$CFG_SCHEDULER"
+	printf '      protocol = "%s"; scheduler = "%s"; %s\n' "$4" \
+		"$CFG_SCHEDULER" "$CFG_SERVICE"
 	printf '      backends = (\n'
 	for b in $CFG_BACKENDS; do
 		printf '%s        %s' "$sep" "$(config_backend "$b" "$5")"

@@ -9,6 +9,12 @@
   peer.py probe HOST SECONDS         a new connection every 10 ms
   peer.py dns HOST COUNT             COUNT UDP flows at once, each asked twice
   peer.py echo HOST COUNT            UDP datagrams to port 7 and back
+  peer.py mirror PORT                server: UDP datagrams, and back
+  peer.py large HOST PORT BYTES COUNT
+                                     datagrams of so many bytes and back
+  peer.py refused HOST PORT COUNT    UDP flows that nobody listens to
+  peer.py garbage DEVICE MAC ADDRESS PORT COUNT SEED
+                                     damaged frames of all kinds to ADDRESS
 
 Results are one JSON object on stdout. Exit status 1 if anything went wrong.
 """
@@ -18,6 +24,7 @@ import errno
 import hashlib
 import json
 import os
+import random
 import socket
 import socketserver
 import struct
@@ -202,7 +209,110 @@ def echo(host, count):
     return say(good == int(count), ok=good, failed=int(count) - good)
 
 
-COMMANDS = {f.__name__: f for f in (sink, send, fetch, probe, dns, echo)}
+def mirror(port):
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        s.bind(("::", int(port)))
+        while True:
+            data, peer = s.recvfrom(1 << 16)
+            s.sendto(data, peer)
+
+
+def large(host, port, size, count):
+    good = 0
+    for _ in range(int(count)):
+        with udp_socket(host, int(port)) as s:
+            s.settimeout(1)
+            text = os.urandom(int(size))
+            try:
+                s.send(text)
+                good += s.recv(1 << 16) == text
+            except OSError:
+                pass
+    return say(good == int(count), ok=good)
+
+
+def refused_one(host, port):
+    with udp_socket(host, port) as s:
+        try:
+            s.send(b"anybody there?")
+            s.recv(100)
+        except OSError as e:
+            return type(e).__name__
+    return "an answer"
+
+
+def refused(host, port, count):
+    """An ICMP error reaches a connected socket as ECONNREFUSED."""
+    seen = collections.Counter(
+        refused_one(host, int(port)) for _ in range(int(count)))
+    return say(seen["ConnectionRefusedError"] == int(count), answers=dict(seen))
+
+
+# --- a hostile client -------------------------------------------------------
+
+def ip_frame(address, proto, payload):
+    if ":" in address:
+        source = socket.inet_pton(socket.AF_INET6, "fd77:1::2")
+        return b"\x86\xdd" + struct.pack(
+            ">IHBB", 6 << 28, len(payload), proto, 64) + source + \
+            socket.inet_pton(socket.AF_INET6, address) + payload
+    head = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), 1, 0, 64,
+                       proto, 0, socket.inet_aton("10.77.1.2"),
+                       socket.inet_aton(address))
+    total = sum(struct.unpack(">10H", head))
+    total = (total & 0xffff) + (total >> 16)
+    total = ~(total + (total >> 16)) & 0xffff
+    return b"\x08\x00" + head[:10] + struct.pack(">H", total) + \
+        head[12:] + payload
+
+
+def extensions(rng, proto, payload):
+    """IPv6 extension headers, more of them than anybody needs."""
+    kind = proto
+    for _ in range(rng.randrange(1, 12)):
+        payload = struct.pack(">BB6x", kind, rng.choice((0, 0, 0, 9))) + \
+            payload
+        kind = rng.choice((0, 43, 44, 60, 51))
+    return kind, payload
+
+
+def damaged(rng, address, port):
+    ports = struct.pack(">HH", rng.randrange(65536), port)
+    proto, payload = rng.choice((
+        (6, ports + rng.randbytes(8) + bytes((rng.choice((0, 0x50, 0xf0)),
+                                              rng.randrange(256))) +
+         rng.randbytes(6)),
+        (17, ports + struct.pack(">HH", rng.choice((0, 7, 8, 9999)), 0)),
+        (1, bytes((rng.choice((0, 3, 5, 8, 11, 12)), rng.randrange(16))) +
+         rng.randbytes(6)),
+        (58, bytes((rng.choice((1, 2, 3, 4, 128, 129, 135)), 0)) +
+         rng.randbytes(6)),
+        (rng.randrange(256), rng.randbytes(8))))
+    if rng.random() < 0.3:  # an error about anything
+        payload = payload[:8] + ip_frame(address, proto, ports * 5)[2:]
+    payload += rng.randbytes(rng.choice((0, 0, 1, 40, 1200)))
+    if ":" in address and rng.random() < 0.4:
+        proto, payload = extensions(rng, proto, payload)
+    frame = bytearray(ip_frame(address, proto, payload))
+    for _ in range(rng.choice((0, 1, 1, 3))):
+        frame[rng.randrange(2, min(60, len(frame)))] = rng.randrange(256)
+    return frame[:rng.randrange(2, len(frame))] if rng.random() < 0.3 \
+        else frame
+
+
+def garbage(device, mac, address, port, count, seed):
+    rng = random.Random(int(seed))
+    head = bytes.fromhex(mac.replace(":", "")) + b"\2\0\0\0\0\1"
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as s:
+        s.bind((device, 0))
+        for _ in range(int(count)):
+            s.send(head + damaged(rng, address, int(port)))
+    return say(True, sent=int(count))
+
+
+COMMANDS = {f.__name__: f for f in (
+    sink, send, fetch, probe, dns, echo, mirror, large, refused, garbage)}
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
