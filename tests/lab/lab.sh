@@ -22,7 +22,9 @@ up() {
 		exit 1
 	}
 	trap 'lab_down; exit 1' INT TERM
-	if ! { lab_up "$LAB_ID" && carryall_run "$ROOT/conf/demo.cfg"; }; then
+	# lab_up names the appliance after the lab; conf/demo.cfg has its own.
+	if ! { lab_up "$LAB_ID" && NAME=demo &&
+		carryall_run "$ROOT/conf/demo.cfg"; }; then
 		lab_down
 		exit 1
 	fi
