@@ -29,9 +29,9 @@ DEPS_BUILD := gcc make clang llvm pkgconf libdpdk-dev libbpf-dev bpftool \
 DEPS_TEST := $(DEPS_BUILD) check libsubunit-dev libclang-rt-14-dev \
 	clang-format clang-tidy cppcheck shellcheck mandoc iproute2 ethtool \
 	tcpdump procps iputils-ping curl jq nginx-light wrk apache2-utils \
-	iperf3 dnsmasq-base bind9-dnsutils python3
+	iperf3 dnsmasq-base bind9-dnsutils python3 git bsdextrautils
 DEPS_LAB := $(DEPS_BUILD) iproute2 ethtool tcpdump procps iputils-ping curl \
-	jq nginx-light wrk
+	jq nginx-light wrk python3
 
 # Installs what is missing; silent and quick when nothing is.
 define need

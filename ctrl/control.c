@@ -387,6 +387,9 @@ leave(struct control *c, bool remove)
 			c->ops->destroy(c->provider);
 		else
 			c->ops->detach(c->provider);
+	} else if (remove) {
+		/* Of a start that was killed half way: the record goes now. */
+		provider_xdp.purge(c->dir.path);
 	}
 	nexthops_stop(c);
 	if (remove) {
@@ -479,7 +482,7 @@ control_clean(const char *name)
 	pid_t holder;
 	int rc;
 
-	if (strchr(name, '/') != NULL || *name == '.')
+	if (strchr(name, '/') != NULL || *name == '.' || *name == '\0')
 		return -EINVAL;
 	rc = rundir_open(&dir, name, &holder);
 	if (rc != 0)

@@ -45,13 +45,12 @@ lock_take(struct rundir *dir, pid_t *holder)
 	return fd;
 }
 
-int
-rundir_open(struct rundir *dir, const char *name, pid_t *holder)
+static int
+open_once(struct rundir *dir, pid_t *holder)
 {
+	struct stat st;
 	int rc;
 
-	*holder = 0;
-	snprintf(dir->path, sizeof(dir->path), "%s/%s", RUNDIR_ROOT, name);
 	dir->found = access(dir->path, F_OK) == 0;
 	rc = dir_make(RUNDIR_ROOT);
 	if (rc == 0)
@@ -67,7 +66,26 @@ rundir_open(struct rundir *dir, const char *name, pid_t *holder)
 		close(dir->fd);
 		return rc;
 	}
-	return 0;
+	if (fstat(dir->lock, &st) == 0 && st.st_nlink > 0)
+		return 0;
+	rundir_close(dir);
+	return -ENOENT;
+}
+
+/* Who ends just now may remove any of it between our steps: then again. */
+int
+rundir_open(struct rundir *dir, const char *name, pid_t *holder)
+{
+	int rc = -ENOENT;
+
+	*holder = 0;
+	snprintf(dir->path, sizeof(dir->path), "%s/%s", RUNDIR_ROOT, name);
+	for (int tries = 0; tries < 5; tries++) {
+		rc = open_once(dir, holder);
+		if (rc != -ENOENT)
+			break;
+	}
+	return rc;
 }
 
 void
@@ -86,10 +104,13 @@ rundir_remove(struct rundir *dir)
 	if (d != NULL) {
 		rewinddir(d);
 		while ((e = readdir(d)) != NULL)
-			if (e->d_type == DT_REG || e->d_type == DT_SOCK)
+			if (strcmp(e->d_name, "lock") != 0 &&
+				(e->d_type == DT_REG || e->d_type == DT_SOCK))
 				unlinkat(dir->fd, e->d_name, 0);
 		closedir(d);
 	}
+	/* Last: whoever makes a new one from here on keeps the directory. */
+	unlinkat(dir->fd, "lock", 0);
 	rmdir(dir->path);
 	rmdir(RUNDIR_ROOT);
 	rundir_close(dir);

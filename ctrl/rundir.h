@@ -11,6 +11,7 @@
  *   INSTANCE.grant   what the instance was given
  *   INSTANCE.stats   its counters
  *   INSTANCE.sock    its mailbox
+ *   INSTANCE.pid     its process
  *   (the provider)   its own files
  *
  * Functions return 0 or a descriptor, or -errno. Thread: control.

@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <string.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -113,4 +115,59 @@ spawn_run(const struct spawn *spawn)
 	if (pid == 0)
 		child(spawn);
 	return pid;
+}
+
+static void
+pid_file(const char *name, char *buf, size_t len)
+{
+	snprintf(buf, len, "%s.pid", name);
+}
+
+int
+spawn_remember(const struct rundir *dir, const char *name, pid_t pid)
+{
+	char file[64];
+
+	pid_file(name, file, sizeof(file));
+	return rundir_number_set(dir, file, (uint64_t)pid);
+}
+
+/* Is it our child() of that name? Numbers of processes are used again. */
+static bool
+is_instance(pid_t pid, const char *name)
+{
+	char path[48], want[96], have[96];
+	int n = snprintf(
+		want, sizeof(want), "carryall%cinstance%c%s", 0, 0, name);
+	int fd;
+	ssize_t got;
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	got = read(fd, have, sizeof(have));
+	close(fd);
+	return n < (int)sizeof(want) && got == n + 1 &&
+	       memcmp(have, want, (size_t)n + 1) == 0;
+}
+
+int
+spawn_find(const struct rundir *dir, const char *name, pid_t *pid)
+{
+	char file[64];
+	uint64_t kept;
+	int fd;
+
+	pid_file(name, file, sizeof(file));
+	kept = rundir_number(dir, file, 0);
+	if (kept == 0 || kept > INT32_MAX)
+		return -ESRCH;
+	*pid = (pid_t)kept;
+	fd = pidfd_open(*pid, 0);
+	if (fd >= 0 && is_instance(*pid, name))
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -ESRCH;
 }

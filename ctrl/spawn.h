@@ -26,4 +26,12 @@ int spawn_open(struct spawn *spawn, const struct rundir *dir);
 pid_t spawn_run(const struct spawn *spawn);
 void spawn_close(struct spawn *spawn);
 
+/*
+ * Who runs as `name` is kept in a file, for a control plane that comes later
+ * and gets no answer. spawn_find() returns a pidfd of that process if it is
+ * there and is what it was, with its number in *pid; else -ESRCH.
+ */
+int spawn_remember(const struct rundir *dir, const char *name, pid_t pid);
+int spawn_find(const struct rundir *dir, const char *name, pid_t *pid);
+
 #endif

@@ -164,18 +164,29 @@ on_death(sd_event_source *source, int fd, uint32_t events, void *arg)
 	return 0;
 }
 
+/* `pidfd` is the supervisor's from here on. */
 static int
-process_watch(struct supervised *s, pid_t pid)
+process_watch(struct supervised *s, pid_t pid, int pidfd)
 {
 	int rc;
 
-	s->pidfd = pidfd_open(pid, 0);
-	if (s->pidfd < 0)
-		return -errno;
+	if (pidfd < 0)
+		return pidfd;
+	source_drop(&s->pid_source);
+	descriptor_drop(&s->pidfd);
+	s->pidfd = pidfd;
 	s->pid = pid;
 	rc = sd_event_add_io(
 		s->sup->event, &s->pid_source, s->pidfd, EPOLLIN, on_death, s);
 	return rc < 0 ? rc : 0;
+}
+
+static int
+process_open(pid_t pid)
+{
+	int fd = pidfd_open(pid, 0);
+
+	return fd < 0 ? -errno : fd;
 }
 
 /* Write the grant; returns a descriptor of it. */
@@ -248,7 +259,8 @@ instance_serves(struct supervised *s)
 static void
 mail_answer(struct supervised *s, const struct mail *mail, pid_t sender)
 {
-	if (s->pidfd < 0 && process_watch(s, sender) != 0)
+	if (s->pid != sender &&
+		process_watch(s, sender, process_open(sender)) != 0)
 		return; /* died meanwhile: the mailbox will say so */
 	s->generation = mail->generation;
 	if (mail->op == MAIL_HELLO && s->state == SUPERVISOR_STARTING)
@@ -315,6 +327,8 @@ on_start_late(sd_event_source *source, uint64_t usec, void *arg)
 		START_MAX_US / 1000000);
 	if (s->pidfd >= 0)
 		pidfd_send_signal(s->pidfd, SIGKILL, NULL, 0);
+	else
+		instance_died(s); /* nobody knows who it is: start another */
 	return 0;
 }
 
@@ -337,7 +351,8 @@ instance_start(struct supervised *s)
 	if (pid < 0)
 		return (int)pid;
 	s->spawned_us = now_us();
-	rc = process_watch(s, pid);
+	spawn_remember(sup->dir, s->name, pid);
+	rc = process_watch(s, pid, process_open(pid));
 	if (rc != 0) {
 		kill(pid, SIGKILL);
 		return rc;
@@ -423,14 +438,39 @@ fail:
 	return rc;
 }
 
-/* Take over a running instance; its answer to hello completes it. */
+/* Wait for a death until `deadline_us`; true if it is dead. */
+static bool
+death_await(const struct supervised *s, uint64_t deadline_us)
+{
+	struct pollfd p = { .fd = s->pidfd, .events = POLLIN };
+	uint64_t now = now_us();
+	int ms = now >= deadline_us ? 0 : (int)((deadline_us - now) / 1000);
+
+	return poll(&p, 1, ms) == 1;
+}
+
+/*
+ * Take over a running instance; its answer to hello completes it. One that
+ * hangs gives none: the file says who it is. One without a mailbox is ended,
+ * so that never two serve one VNIC.
+ */
 static int
 instance_adopt(struct supervised *s)
 {
-	int rc = mailbox_open(s);
+	pid_t pid;
+	int rc, pidfd = spawn_find(s->sup->dir, s->name, &pid);
 
-	if (rc != 0)
+	if (pidfd >= 0)
+		process_watch(s, pid, pidfd);
+	rc = mailbox_open(s);
+	if (rc != 0) {
+		if (s->pidfd >= 0) {
+			pidfd_send_signal(s->pidfd, SIGKILL, NULL, 0);
+			death_await(s, now_us() + STOP_MAX_MS * 1000ull);
+		}
+		instance_clear(s);
 		return rc;
+	}
 	s->adopted = true;
 	s->state = SUPERVISOR_STARTING;
 	s->spawned_us = 0; /* it has proved itself */
@@ -438,6 +478,10 @@ instance_adopt(struct supervised *s)
 	return 0;
 }
 
+/*
+ * The grants are complete before the first instance runs: whoever is killed
+ * from there on leaves something that can be adopted.
+ */
 int
 supervisor_start(struct supervisor *sup, bool adopt)
 {
@@ -450,8 +494,10 @@ supervisor_start(struct supervisor *sup, bool adopt)
 		if (fd < 0)
 			return fd;
 		close(fd);
-		instance_spawn(&sup->s[i]);
 	}
+	for (uint32_t i = 0; i < sup->n; i++)
+		if (sup->s[i].state == SUPERVISOR_DOWN)
+			instance_spawn(&sup->s[i]);
 	return 0;
 }
 
@@ -464,8 +510,11 @@ supervisor_update(struct supervisor *sup, const struct plan *plan)
 	for (uint32_t i = 0; i < sup->n; i++) {
 		int err = grant_send(&sup->s[i]);
 
-		if (err != 0)
-			rc = err;
+		if (err == 0)
+			continue;
+		say(sup, "%s has not heard of the new configuration: %s",
+			sup->s[i].name, strerror(-err));
+		rc = err;
 	}
 	return rc;
 }
@@ -484,17 +533,6 @@ const struct supervised *
 supervisor_get(const struct supervisor *sup, uint32_t i)
 {
 	return &sup->s[i];
-}
-
-/* Wait for a death until `deadline_us`; true if it is dead. */
-static bool
-death_await(const struct supervised *s, uint64_t deadline_us)
-{
-	struct pollfd p = { .fd = s->pidfd, .events = POLLIN };
-	uint64_t now = now_us();
-	int ms = now >= deadline_us ? 0 : (int)((deadline_us - now) / 1000);
-
-	return poll(&p, 1, ms) == 1;
 }
 
 void

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "ctrl/mail.h"
+#include "ctrl/spawn.h"
 #include "ctrl/supervisor.h"
 
 #define SUFFIX    ".sock"
@@ -27,34 +28,37 @@ readable(int fd, int ms)
 }
 
 static void
-process_end(pid_t pid)
+process_end(int pidfd)
 {
-	int fd = pidfd_open(pid, 0);
-
-	if (fd < 0)
+	if (readable(pidfd, STOP_MS) == 0)
 		return;
-	if (readable(fd, STOP_MS) != 0) {
-		pidfd_send_signal(fd, SIGKILL, NULL, 0);
-		readable(fd, STOP_MS);
-	}
-	close(fd);
+	pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+	readable(pidfd, STOP_MS);
 }
 
-/* Ask one to stop. The kernel says who answers; that process is awaited. */
+/*
+ * Ask one to stop. The kernel says who answers; one that does not is known
+ * by what was noted when it was started.
+ */
 static void
 instance_end(const struct rundir *dir, const char *name)
 {
 	struct mail mail;
-	pid_t sender;
+	pid_t pid;
+	int who = spawn_find(dir, name, &pid);
 	int fd = rundir_connect(dir, name, SOCK_SEQPACKET);
 
-	if (fd < 0)
-		return;
-	if (mail_prepare(fd) == 0 && mail_send(fd, MAIL_STOP, -1) == 0 &&
+	if (fd >= 0 && mail_prepare(fd) == 0 &&
+		mail_send(fd, MAIL_STOP, -1) == 0 &&
 		readable(fd, ANSWER_MS) == 0 &&
-		mail_take(fd, &mail, &sender) == 0)
-		process_end(sender);
-	close(fd);
+		mail_take(fd, &mail, &pid) == 0 && who < 0)
+		who = pidfd_open(pid, 0);
+	if (fd >= 0)
+		close(fd);
+	if (who < 0)
+		return;
+	process_end(who);
+	close(who);
 }
 
 void

@@ -112,6 +112,15 @@ manuals() {
 		mandoc -Tlint -Wwarning build/carryall.conf.5 2>&1
 }
 
+# Without its tools or the list of files, every check would find nothing.
+for tool in git clang-format shellcheck cppcheck mandoc; do
+	command -v $tool >/dev/null || { echo "FAIL lint: no $tool here"; exit 1; }
+done
+[ -n "$(sources Makefile)" ] || {
+	echo "FAIL lint: git lists no files here (git status tells why)"
+	exit 1
+}
+
 verdict "clang-format agrees" "$(format)"
 verdict "no include across layers" "$(layers)"
 verdict "only what belongs at the top" "$(top_level)"

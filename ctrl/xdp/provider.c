@@ -186,7 +186,7 @@ attach_uplink(struct provider *p, unsigned int i, char *why, size_t len)
 		snprintf(why, len,
 			"uplink %s: cannot attach to %s in %s mode: %s; its "
 			"MTU %u may be too large (ip link set dev %s mtu "
-			"1500), or set xdp_mode = \"generic\"",
+			"1500), or set mode = \"generic\"",
 			u->name, u->device, generic ? "generic" : "native",
 			strerror(-err), p->uplink[i].mtu, u->device);
 	return err;
@@ -401,28 +401,46 @@ remove_unplanned(void *ctx, const struct record_entry *e)
 	record_remove(p->run_dir, e);
 }
 
+/* Tables, uplinks and addresses as `plan` says; from here on it is ours. */
 static int
-xdp_update(struct provider *p, const struct plan *plan, char *why, size_t len)
+take_plan(struct provider *p, const struct plan *plan, char *why, size_t len)
 {
 	int err;
 
-	if (plan->n_instances != p->pins.n_vnics ||
-		plan->config->n_uplinks != p->pins.n_uplinks ||
-		plan->n_entries != p->plan->n_entries ||
-		plan->seed != p->plan->seed) {
-		snprintf(why, len, "the new plan has other VNICs or buckets");
-		return -EBUSY;
-	}
+	p->plan = plan;
 	err = explain(tables_sync(&p->pins, plan, p->mtu),
 		"cannot fill the tables", why, len);
-	if (err)
-		return err;
-	p->plan = plan;
-	err = explain(reread_uplinks(p), "cannot enter the uplinks", why, len);
+	if (!err)
+		err = explain(reread_uplinks(p), "cannot enter the uplinks",
+			why, len);
 	if (err)
 		return err;
 	record_walk(p->run_dir, remove_unplanned, p);
 	return add_addresses(p, why, len);
+}
+
+/*
+ * The caller frees a plan that is refused: whatever fails, the former is the
+ * one in force again, as far as the kernel lets us.
+ */
+static int
+xdp_update(struct provider *p, const struct plan *plan, char *why, size_t len)
+{
+	const struct plan *former = p->plan;
+	char unheard[256];
+	int err;
+
+	if (plan->n_instances != p->pins.n_vnics ||
+		plan->config->n_uplinks != p->pins.n_uplinks ||
+		plan->n_entries != former->n_entries ||
+		plan->seed != former->seed) {
+		snprintf(why, len, "the new plan has other VNICs or buckets");
+		return -EBUSY;
+	}
+	err = take_plan(p, plan, why, len);
+	if (err && plan != former)
+		take_plan(p, former, unheard, sizeof(unheard));
+	return err;
 }
 
 static const char *

@@ -60,5 +60,14 @@ replaced() {
 }
 check_run "an adopted instance that dies is started again" \
 	wait_for 5 replaced
-check_run "stop" carryall_stop
+
+# One that hangs answers nobody; it is ended all the same.
+hung=$(pid_of 1)
+kill -STOP "$hung"
+kill -KILL "$CTL_PID"
+wait_for 5 lab_gone "$CTL_PID"
+check_run "stop without a control plane, with an instance that hangs" \
+	"$CARRYALL" stop "$NAME"
+check_run "that instance is gone too" wait_for 10 lab_gone "$hung"
+check "no file is left" "$(ls -d "/run/carryall/$NAME" 2>/dev/null)" = ""
 test_end

@@ -442,6 +442,31 @@ START_TEST(test_update_addresses)
 }
 END_TEST
 
+/* Half way there it turns back, and borrows nothing of what was refused. */
+START_TEST(test_update_refused)
+{
+	static const char old[] = PING6, new[] = "fd00::1234";
+	struct ip_addr a = addr_of(old), b = addr_of(new);
+	struct provider *p = open_provider(false);
+	struct test_plan next;
+
+	plan_by_hand(&next, "up0", "up1");
+	for (unsigned int i = 0; i < next.plan.n_steers; i++)
+		if (ip_addr_eq(&next.steers[i].key.addr, &a))
+			next.steers[i].key.addr = b;
+	strcpy(next.uplinks[1].device, "nowhere");
+	ck_assert_int_eq(
+		provider_xdp.update(p, &next.plan, why, sizeof(why)), -ENODEV);
+	memset(&next, 0xff, sizeof(next));
+	ck_assert_int_eq(link_has_addr(nl, &a), 1);
+	ck_assert_int_eq(link_has_addr(nl, &b), 0);
+	ck_assert_int_eq(provider_xdp.vnic_reset(p, 0), 0);
+	ck_assert_int_eq(provider_xdp.update(p, &tp.plan, why, sizeof(why)), 0);
+	provider_xdp.destroy(p);
+	expect_nothing_left();
+}
+END_TEST
+
 /* A new MAC address of the uplink's is known from the next update on. */
 START_TEST(test_update_mac)
 {
@@ -659,6 +684,7 @@ cases(void)
 	tcase_add_test(t, test_leftovers_make_way);
 	tcase_add_test(t, test_reset);
 	tcase_add_test(t, test_update_addresses);
+	tcase_add_test(t, test_update_refused);
 	tcase_add_test(t, test_update_mac);
 	tcase_add_test(t, test_foreign_address_stays);
 	tcase_add_test(t, test_capture);
