@@ -131,6 +131,7 @@ client_stop(const char *name)
 {
 	int fd = client_connect(name, STOP_TIMEOUT_S);
 	char *text;
+	int rc;
 
 	if (fd < 0)
 		return -1;
@@ -139,7 +140,8 @@ client_stop(const char *name)
 		return -1;
 	}
 	text = answer_read(fd);
+	rc = text != NULL ? 0 : -1;
 	close(fd);
 	free(text);
-	return text != NULL ? 0 : -1;
+	return rc;
 }

@@ -456,7 +456,11 @@ control_run(const char *path, const struct control_functions *functions)
 	running = c.dir.found && adopt_possible(&c.dir);
 	rc = stages_run(&c);
 	if (rc == 0) {
-		sd_event_loop(c.event);
+		int err = sd_event_loop(c.event);
+
+		if (err < 0)
+			control_say(
+				"the event loop failed: %s", strerror(-err));
 		sd_notify(0, "STOPPING=1");
 		control_say("stopping %s", c.config->name);
 	}

@@ -37,6 +37,7 @@ struct supervisor {
 };
 
 static void instance_spawn(struct supervised *s);
+static int mailbox_open(struct supervised *s);
 
 static uint64_t
 now_us(void)
@@ -274,6 +275,21 @@ mail_answer(struct supervised *s, const struct mail *mail, pid_t sender)
 			s->refused);
 }
 
+/*
+ * It closed the mailbox. If it is dead, its pidfd tells; if it lives, it took
+ * offence at something and listens on: reloads must reach it.
+ */
+static void
+mailbox_closed(struct supervised *s)
+{
+	source_drop(&s->mail_source);
+	descriptor_drop(&s->mail);
+	if (s->pidfd < 0)
+		instance_died(s);
+	else if (s->state == SUPERVISOR_SERVING && mailbox_open(s) == 0)
+		say(s->sup, "%s closed its mailbox; opened it again", s->name);
+}
+
 static int
 on_mail(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
@@ -288,11 +304,7 @@ on_mail(sd_event_source *source, int fd, uint32_t events, void *arg)
 	if (rc == 0) {
 		mail_answer(s, &mail, sender);
 	} else if (rc != -EAGAIN) {
-		/* It closed the mailbox. If it is dead, pidfd tells. */
-		source_drop(&s->mail_source);
-		descriptor_drop(&s->mail);
-		if (s->pidfd < 0)
-			instance_died(s);
+		mailbox_closed(s);
 	}
 	return 0;
 }
@@ -535,6 +547,14 @@ supervisor_get(const struct supervisor *sup, uint32_t i)
 	return &sup->s[i];
 }
 
+/* An adopted instance is no child of ours: its status is not known. */
+static bool
+ended_well(const char *how)
+{
+	return strcmp(how, "ended with status 0") == 0 ||
+	       strcmp(how, "ended") == 0;
+}
+
 void
 supervisor_stop(struct supervisor *sup)
 {
@@ -563,6 +583,8 @@ supervisor_stop(struct supervisor *sup)
 			death_await(s, now_us() + STOP_MAX_MS * 1000ull);
 		}
 		death_describe(s, how, sizeof(how));
+		if (!ended_well(how))
+			say(sup, "%s %s", s->name, how);
 		instance_clear(s);
 		s->state = SUPERVISOR_DOWN;
 	}

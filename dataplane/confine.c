@@ -53,6 +53,22 @@ static const int allowed[] = {
 	SCMP_SYS(exit_group),
 };
 
+/*
+ * What a library may try on a way that we do not go, such as writing to the
+ * system's log: it is told no, and the instance lives on.
+ */
+static const int refused[] = {
+	SCMP_SYS(socket),
+	SCMP_SYS(connect),
+	SCMP_SYS(ioctl),
+	SCMP_SYS(open),
+	SCMP_SYS(openat),
+	SCMP_SYS(unlink),
+	SCMP_SYS(unlinkat),
+	SCMP_SYS(lseek),
+	SCMP_SYS(mremap),
+};
+
 int
 confine_early(char *why, size_t len)
 {
@@ -82,6 +98,12 @@ seccomp_apply(void)
 		return rc;
 	for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++) {
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
+		if (rc != 0)
+			goto out;
+	}
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		rc = seccomp_rule_add(
+			ctx, SCMP_ACT_ERRNO(EPERM), refused[i], 0);
 		if (rc != 0)
 			goto out;
 	}

@@ -67,12 +67,18 @@ is_pure_ack(const struct packet *p)
 /* The slot may be of another connection by now. */
 static int
 is_of(const struct lb *lb, const struct lb_syn *s, const struct flow *f,
-	uint16_t l4)
+	const struct packet *p)
 {
-	const struct lb_backend *b = &lb->backend[f->backend];
+	const uint8_t *ip = s->frame + PACKET_L3;
+	struct ip_addr src, dst;
 
-	return s->len != 0 && packet_get16(s->frame + l4) == f->snat_port &&
-	       packet_get16(s->frame + l4 + 2) == b->port;
+	if (s->len == 0 || ip[0] >> 4 != p->version)
+		return 0;
+	packet_addrs(ip, &src, &dst);
+	return lb_flow_between(lb, f, FLOW_BACKEND, &dst, &src) &&
+	       packet_get16(s->frame + plain_l4(p->version)) == f->snat_port &&
+	       packet_get16(s->frame + plain_l4(p->version) + 2) ==
+		       lb->backend[f->backend].port;
 }
 
 static struct rte_mbuf *
@@ -138,7 +144,7 @@ lb_syn_again(struct lb *lb, const struct flow *f, const struct packet *p)
 	uint16_t l4 = plain_l4(p->version);
 	struct rte_mbuf *reset, *syn;
 
-	if (!is_pure_ack(p) || !is_of(lb, s, f, l4))
+	if (!is_pure_ack(p) || !is_of(lb, s, f, p))
 		return 0;
 	reset = frame_make(lb, s->frame, l4 + TCP_BYTES);
 	syn = frame_make(lb, s->frame, s->len);
