@@ -25,22 +25,30 @@ devices() {
 processes() {
 	ip netns pids "cy-$LAB_ID-box" | wc -l
 }
+# The programs on the box's devices, their maps and their links; all of the
+# appliance's, and none of another's that runs beside it.
 bpf_ids() {
-	{
-		bpftool -j prog show | jq -r '.[] | "prog \(.id) \(.name)"'
-		bpftool -j map show | jq -r '.[] | "map \(.id) \(.name)"'
-		bpftool -j link show | jq -r '.[] | "link \(.id)"'
-	} 2>/dev/null | sort
+	local progs p
+	progs=$(box bpftool -j net show | jq -r '.[].xdp[].id' | sort -u)
+	for p in $progs; do
+		echo "prog $p"
+		bpftool -j prog show id "$p" |
+			jq -r '.map_ids // [] | .[] | "map \(.)"'
+		bpftool -j link show | jq -r ".[] |
+			select(.prog_id == $p) | \"link \(.id)\""
+	done 2>/dev/null | sort -u
 }
 huge_pages() {
 	cat /proc/sys/vm/nr_hugepages
 }
 
-# Those BPF objects that came with this appliance: new ones since $bpf_none
-# that were there while it ran ($bpf_run) and still are.
+# Of those that were there while it ran, how many still are.
 bpf_left() {
-	comm -13 <(echo "$bpf_none") <(echo "$bpf_run") |
-		comm -12 - <(bpf_ids) | wc -l
+	local kind id n=0
+	while read -r kind id; do
+		bpftool "$kind" show id "$id" >/dev/null 2>&1 && n=$((n + 1))
+	done <<< "$bpf_run"
+	echo $n
 }
 no_bpf_left() {
 	[ "$(bpf_left)" = 0 ]
@@ -95,11 +103,11 @@ serve() {
 config > "$LAB_DIR/$NAME.cfg"
 others=0
 if others_run; then others=1; fi
-dev_none=$(devices) bpf_none=$(bpf_ids) huge_none=$(huge_pages)
+dev_none=$(devices) huge_none=$(huge_pages)
 
 serve
-check "there is something to leave behind" \
-	"$(comm -13 <(echo "$bpf_none") <(echo "$bpf_run") | wc -l)" -ge 5
+check "there is something to leave behind" "$(wc -l <<< "$bpf_run")" -ge 12
+check "and it is there" "$(bpf_left)" = "$(wc -l <<< "$bpf_run")"
 mapfile -t who < <(st '"control=\(.pid)",
 	(.functions[].instances[] | "\(.name)=\(.pid)")')
 check "processes to watch" ${#who[@]} = 4
