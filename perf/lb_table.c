@@ -454,35 +454,38 @@ bench_swap(void)
 
 /* --- memory --- */
 
+/* Change the kernel's pool by `pages`, beside what others use of it. */
 static long
-reserve_huge(long pages)
+pool_change(long pages)
 {
-	long had = -1, got = 0;
+	long had = 0, got = 0;
 	FILE *f = fopen(HUGE, "r+");
 
 	if (f == NULL)
-		return -1;
-	if (fscanf(f, "%ld", &had) == 1 && pages >= 0) {
+		return 0;
+	if (fscanf(f, "%ld", &had) == 1) {
 		rewind(f);
-		fprintf(f, "%ld", had > pages ? had : pages);
+		fprintf(f, "%ld", had + pages);
 		fflush(f);
 		rewind(f);
-		if (fscanf(f, "%ld", &got) != 1 || got < pages)
-			had = -had - 2;
+		if (fscanf(f, "%ld", &got) != 1)
+			got = had;
 	}
 	fclose(f);
-	return had;
+	return got - had;
 }
 
-static void
-restore_huge(long pages)
+/* Add `pages`: how many were added, all or none. */
+static long
+reserve_huge(long pages)
 {
-	FILE *f = fopen(HUGE, "w");
+	long got = pool_change(pages);
 
-	if (f == NULL)
-		return;
-	fprintf(f, "%ld", pages);
-	fclose(f);
+	if (got == pages)
+		return got;
+	if (got > 0)
+		pool_change(-got);
+	return 0;
 }
 
 static int
@@ -535,18 +538,16 @@ main(int argc, char **argv)
 	uint32_t most =
 		argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 10000000;
 	long mb = most > 1000000 ? 2200 : 500;
-	long had = reserve_huge(mb / 2 + 16);
+	long added = reserve_huge(mb / 2 + 16);
 	int rc;
 
-	huge_pages = had >= 0;
-	if (!huge_pages && had < -1)
-		restore_huge(-had - 2);
+	huge_pages = added > 0;
 	bench.random = 88172645463325252ull;
 	rc = init_eal(mb) < 0 || make_ring() != 0 || run(most) != 0;
 	if (rc != 0)
 		fprintf(stderr, "lb_table: failed, see above\n");
 	rte_eal_cleanup();
 	if (huge_pages)
-		restore_huge(had);
+		pool_change(-added);
 	return rc;
 }
