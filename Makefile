@@ -250,7 +250,8 @@ man: $(BUILD)/carryall ## build/carryall.conf.5 from the table of keys
 	@{ cat appliance/carryall.conf.5.in; $(BUILD)/carryall keys --mdoc; } \
 		> $(BUILD)/carryall.conf.5
 
-install: all man ## install below $(DESTDIR)$(PREFIX)
+install: all ## install below $(DESTDIR)$(PREFIX)
+	@$(MAKE) man
 	install -D -m 755 $(BUILD)/carryall $(DESTDIR)$(PREFIX)/sbin/carryall
 	install -D -m 644 appliance/carryall.8 \
 		$(DESTDIR)$(PREFIX)/share/man/man8/carryall.8
