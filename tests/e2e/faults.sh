@@ -60,14 +60,16 @@ test_serve
 ip -n "cy-$LAB_ID-b1" route add blackhole 10.77.2.9/32
 # Less than the SYN time-out: the client's next SYN may go elsewhere.
 seen=$(fetches 2 $VIP4 60)
-check "silent backend: the others' 40 clients are served" \
-	"$(jq .ok <<< "$seen")" = 40
-check "silent backend: its own clients wait" \
-	"$(jq -r '.failed | add' <<< "$seen")" = 20
+# Each of two instances takes turns by itself: 20 of 60, or one more or less
+# on either.
+own=$(jq -r '.failed.timeout // 0' <<< "$seen")
+check "silent backend: its own clients wait" $((own >= 18 && own <= 22)) = 1
+check "silent backend: the others' clients are served" "$seen" = \
+	"{\"ok\": $((60 - own)), \"failed\": {\"timeout\": $own}}"
 failed() {
-	[ "$(backend site4 21 .failed)" -ge 20 ]
+	[ "$(backend site4 21 .failed)" -ge "$own" ]
 }
-check_run "silent backend: status counts 20 failed" wait_for 10 failed
+check_run "silent backend: status counts them failed" wait_for 10 failed
 check "silent backend: none counted for another" \
 	"$(backend site4 22 .failed) $(backend site4 23 .failed)" = "0 0"
 check "silent backend: IPv6 goes on" "$(fetches 3 $VIP6 30 | jq .ok)" = 30
@@ -100,8 +102,8 @@ back() {
 check_run "gone backend: it is found again" wait_for 20 back
 before=$(backend site4 21 .opened)
 check "gone backend: all are served" "$(fetches 3 $VIP4 30 | jq .ok)" = 30
-check "gone backend: it takes its share" \
-	"$(($(backend site4 21 .opened) - before))" = 10
+share=$(($(backend site4 21 .opened) - before))
+check "gone backend: it takes its share" $((share >= 8 && share <= 12)) = 1
 
 # --- nobody listens --------------------------------------------------------
 
@@ -201,7 +203,7 @@ check_run "mended config: taken" reload_with "21=1 22=1 23=1"
 # --- a hostile client ------------------------------------------------------
 
 mac=$(box ip -j link show dev wan0 | jq -r '.[0].address')
-client env PEER_TIMEOUT=20 "$PEER" fetch $VIP4 '/big?rate=1m' 20 "$sum" > "$LAB_DIR/down4" &
+client env PEER_TIMEOUT=45 "$PEER" fetch $VIP4 '/big?rate=1m' 20 "$sum" > "$LAB_DIR/down4" &
 down4=$!
 received() {
 	st '[.functions[].instances[].rx_packets] | add'
