@@ -9,7 +9,7 @@
 #include <bpf/bpf.h>
 
 #define NS_PER_S     1000000000ull
-#define BURST_NS     20000000ull
+#define BURST_NS     200000000ull
 #define BURST_FRAMES 64
 #define ETH_HEADER   14
 

@@ -20,8 +20,10 @@ int tables_sync(struct pins *pins, const struct plan *plan, unsigned int mtu);
 /*
  * The token buckets of a VNIC: `rate_bps` in bits/s and `packet_rate` in
  * packets/s, 0 being no limit, for frames of up to `mtu` and header. The
- * burst is 20 ms, and never less than 64 full frames, what an instance sends
- * at once.
+ * burst is 200 ms, and never less than 64 full frames, what an instance sends
+ * at once. 200 ms is the least time-out of Linux's TCP: a sender that was cut
+ * off can only use its rate if the bucket holds what came in meanwhile (Flach
+ * et al., An Internet-Wide Analysis of Traffic Policing, SIGCOMM 2016).
  */
 struct xdp_rate tables_rate(
 	uint64_t rate_bps, uint64_t packet_rate, unsigned int mtu);

@@ -277,7 +277,7 @@ START_TEST(test_rate_parameters)
 	struct xdp_rate r = tables_rate(1000000000, 0, 1500);
 
 	ck_assert_uint_eq(r.byte_cost, 8u << XDP_COST_SHIFT);
-	ck_assert_uint_eq(r.byte_burst_ns, 20000000);
+	ck_assert_uint_eq(r.byte_burst_ns, 200000000);
 	ck_assert_uint_eq(r.packet_cost, 0);
 	r = tables_rate(0, 1000000, 1500);
 	ck_assert_uint_eq(r.packet_cost, 1000u << XDP_COST_SHIFT);
