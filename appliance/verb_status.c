@@ -121,6 +121,8 @@ verb_stop(int argc, char **argv)
 	else
 		fprintf(stderr, "carryall: %s: %s\n", name,
 			rc == -ENOENT ? "no such appliance runs here"
-				      : strerror(-rc));
+			: rc == -EXDEV
+				? "it is of another network namespace; stop it there"
+				: strerror(-rc));
 	return rc == 0 ? 0 : 1;
 }

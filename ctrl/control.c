@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 #include <unistd.h>
@@ -43,6 +44,15 @@ control_now_s(void)
 
 /* --- stages of a start, and how each is undone --------------------------- */
 
+/* The network namespace that we, and all that we make, are in. */
+static uint64_t
+netns_here(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/net", &st) == 0 ? st.st_ino : 0;
+}
+
 static int
 rundir_start(struct control *c)
 {
@@ -56,6 +66,8 @@ rundir_start(struct control *c)
 			c->config->name, holder, c->config->name);
 	else if (rc != 0)
 		control_say("%s: %s", c->dir.path, strerror(-rc));
+	else if (!c->dir.found)
+		rc = rundir_number_set(&c->dir, "netns", netns_here());
 	return rc;
 }
 
@@ -492,6 +504,11 @@ control_clean(const char *name)
 	if (rc != 0)
 		return rc;
 	rc = dir.found ? 0 : -ENOENT;
+	if (rc == 0 &&
+		rundir_number(&dir, "netns", netns_here()) != netns_here()) {
+		rundir_close(&dir);
+		return -EXDEV;
+	}
 	if (rc == 0) {
 		supervisor_clean(&dir);
 		provider_xdp.purge(dir.path);

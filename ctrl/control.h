@@ -43,7 +43,8 @@ unsigned int control_check(
 /*
  * Remove what a control plane that was killed has left of appliance `name`,
  * instances included. 0, -ENOENT if there is nothing, -EBUSY if a control
- * plane runs.
+ * plane runs, -EXDEV if it is of another network namespace: nothing is
+ * removed then, for what it made cannot be seen from here.
  */
 int control_clean(const char *name);
 

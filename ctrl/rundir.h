@@ -7,6 +7,7 @@
  *   control.sock     where status and the other verbs ask
  *   nexthops         the next-hop table
  *   seed             of the steering hash
+ *   netns            inode of the network namespace it is in
  *   hugepages        how many were added to the kernel's pool
  *   INSTANCE.grant   what the instance was given
  *   INSTANCE.stats   its counters

@@ -87,7 +87,8 @@ struct flow {
 	uint16_t backend;       /* slots */
 	uint16_t snat;
 	uint8_t service;
-	uint8_t pad[3];
+	uint8_t mac_news; /* of a new client MAC, once seen; or 0 */
+	uint8_t pad[2];
 	union {
 		struct {
 			uint32_t isn;  /* SYN_RCVD: the backend's */

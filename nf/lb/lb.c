@@ -122,6 +122,35 @@ change_state(struct lb *lb, struct flow *f, enum flow_dir dir,
 		lb->env->stats->backend[f->backend].failed++;
 }
 
+/*
+ * Replies go to the MAC address that the client's packets come from, which
+ * changes when its router does. One packet is no change: a forged one would
+ * turn a download away for good, as the client, hearing nothing, says nothing
+ * that could turn it back. So it takes two in a row.
+ */
+static __rte_noinline void
+mac_differs(struct flow *f, const uint8_t *mac)
+{
+	uint8_t news =
+		(uint8_t)(mac[0] ^ mac[1] ^ mac[2] ^ mac[3] ^ mac[4] ^ mac[5]) |
+		1;
+
+	if (f->mac_news == news) {
+		memcpy(f->client_mac, mac, sizeof(f->client_mac));
+		news = 0;
+	}
+	f->mac_news = news;
+}
+
+static inline void
+follow_mac(struct flow *f, const uint8_t *mac)
+{
+	if (unlikely(memcmp(f->client_mac, mac, sizeof(f->client_mac)) != 0))
+		mac_differs(f, mac);
+	else if (unlikely(f->mac_news != 0))
+		f->mac_news = 0;
+}
+
 static inline void
 track(struct lb *lb, struct flow *f, enum flow_dir dir, const struct packet *p)
 {
@@ -132,7 +161,7 @@ track(struct lb *lb, struct flow *f, enum flow_dir dir, const struct packet *p)
 	else
 		change_state(lb, f, dir, p);
 	if (dir == FLOW_CLIENT)
-		memcpy(f->client_mac, p->data + 6, sizeof(f->client_mac));
+		follow_mac(f, p->data + 6);
 }
 
 /* Only services that hash by source have all fragments in one place. */

@@ -298,6 +298,7 @@ fill(struct lb *lb, struct flow *f, const struct packet *p,
 	f->service = (uint8_t)o->service;
 	f->flags = ip_addr_is_v4(&o->client) ? 0 : FLOW_F_V6;
 	memcpy(f->client_mac, p->data + 6, sizeof(f->client_mac));
+	f->mac_news = 0;
 	set_deltas(lb, f, o);
 }
 
