@@ -67,7 +67,7 @@ kill -STOP "$hung"
 kill -KILL "$CTL_PID"
 wait_for 5 lab_gone "$CTL_PID"
 check_run "stop without a control plane, with an instance that hangs" \
-	"$CARRYALL" stop "$NAME"
+	box "$CARRYALL" stop "$NAME"
 check_run "that instance is gone too" wait_for 10 lab_gone "$hung"
 check "no file is left" "$(ls -d "/run/carryall/$NAME" 2>/dev/null)" = ""
 test_end

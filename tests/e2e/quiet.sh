@@ -116,7 +116,7 @@ check_run "SIGTERM stops it" carryall_stop
 nothing_left "after SIGTERM"
 
 serve
-check_run "carryall stop" "$CARRYALL" stop "$NAME"
+check_run "carryall stop" box "$CARRYALL" stop "$NAME"
 check_run "the control plane ends" wait_for 10 lab_gone "$CTL_PID"
 nothing_left "after carryall stop"
 
