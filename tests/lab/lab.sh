@@ -47,7 +47,7 @@ up() {
 
 down() {
 	# Whoever runs it now, or whatever a killed one has left.
-	[ ! -d "/run/carryall/$NAME" ] || "$CARRYALL" stop "$NAME"
+	[ ! -d "/run/carryall/$NAME" ] || box "$CARRYALL" stop "$NAME"
 	lab_down
 }
 
