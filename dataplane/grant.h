@@ -24,7 +24,7 @@
 #include "steer.h"
 
 #define GRANT_MAGIC   0x544e4743u /* "CGNT" */
-#define GRANT_VERSION 1
+#define GRANT_VERSION 2
 
 #define GRANT_NAME_MAX     32   /* any name, with its NUL */
 #define GRANT_SERVICES_MAX 64   /* services per function */
@@ -68,6 +68,28 @@ struct grant_timeouts {
 	uint32_t udp_ms;         /* UDP, idle */
 };
 
+/* When a connection's first packet goes on. */
+enum grant_durability {
+	GRANT_DURABILITY_NONE,  /* at once, and no log is kept */
+	GRANT_DURABILITY_BATCH, /* at once */
+	GRANT_DURABILITY_SYNC,  /* when its record is durable */
+};
+
+/* How a write becomes durable, by what the device says of its cache. */
+enum grant_flush {
+	GRANT_FLUSH_NONE,  /* no volatile cache: when it has ended */
+	GRANT_FLUSH_DSYNC, /* RWF_DSYNC: FUA where the device has it, or flush
+			    */
+};
+
+/* The persistent log and the store it is on. */
+struct grant_store {
+	uint64_t size;       /* bytes; 0: none */
+	uint64_t boot;       /* which start of the machine this is; not 0 */
+	uint32_t durability; /* enum grant_durability */
+	uint32_t flush;      /* enum grant_flush */
+};
+
 struct grant {
 	uint32_t magic, version;
 	uint32_t size;       /* sizeof(struct grant) */
@@ -105,6 +127,7 @@ struct grant {
 	uint32_t max_connections; /* per instance; a power of two */
 	uint32_t max_half_open;   /* per instance */
 	struct grant_timeouts timeouts;
+	struct grant_store store;
 
 	uint32_t n_snat;
 	struct ip_addr snat[GRANT_SNAT_MAX];

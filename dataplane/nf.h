@@ -23,6 +23,7 @@
 #include "grant.h"
 #include "stats.h"
 
+struct plog;
 struct rte_mbuf;
 struct rte_mempool;
 
@@ -57,6 +58,11 @@ struct nf_env {
 	const struct nexthops *nexthops;
 	struct stats *stats;      /* the function writes its part */
 	struct rte_mempool *pool; /* for packets that a function makes */
+	/*
+	 * The persistent log, NULL if none is kept. create() may replay it;
+	 * the framework starts it when create() returns, and polls it.
+	 */
+	struct plog *log;
 	uint64_t tsc_hz;
 	void *emit_ctx;
 	void (*emit)(void *emit_ctx, struct rte_mbuf *m);
@@ -74,9 +80,17 @@ nf_emit(const struct nf_env *env, struct rte_mbuf *m)
 
 /* What a function needs from the config: checked before anything runs. */
 #define NF_NEEDS_BACKENDS 0x1 /* services have backends, functions snat */
+#define NF_LOGS           0x2 /* keeps its connections in a log */
 #define NF_PROTO_TCP      0x10
 #define NF_PROTO_UDP      0x20
 #define NF_PROTO_ICMP     0x40
+
+/* Where a function tells the fields of a record to: for people, or JSON. */
+struct nf_fields {
+	void *ctx;
+	void (*text)(void *ctx, const char *name, const char *value);
+	void (*number)(void *ctx, const char *name, uint64_t value);
+};
 
 struct nf {
 	const char *name;    /* the config's `type`, the folder's name */
@@ -128,6 +142,20 @@ struct nf {
 	 * the old grant back). May be NULL: then an update is refused.
 	 */
 	int (*update)(void *state, char *why, size_t len);
+
+	/*
+	 * More of env->log is durable than before, or its state has changed.
+	 * Thread: instance, between bursts. NULL unless NF_LOGS.
+	 */
+	void (*durable)(void *state, uint64_t now_tsc);
+
+	/*
+	 * Tell the fields of a log record data[0..len), whatever its bytes.
+	 * The name of its kind, or NULL if it is none. Thread: any. NULL
+	 * unless NF_LOGS.
+	 */
+	const char *(*record)(uint16_t kind, const void *data, size_t len,
+		const struct nf_fields *out);
 
 	/* Free all of it, held packets included. */
 	void (*destroy)(void *state);

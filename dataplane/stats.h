@@ -21,7 +21,7 @@
 #include "grant.h"
 
 #define STATS_MAGIC     0x54415453u /* "STAT" */
-#define STATS_VERSION   1
+#define STATS_VERSION   2
 #define STATS_DROPS_MAX 64
 
 enum stats_state {
@@ -45,6 +45,54 @@ struct stats_backend {
 	uint64_t opened;
 	uint64_t packets, bytes;
 	uint64_t failed; /* hand-shakes reset, refused or timed out */
+};
+
+/* What the persistent log is doing. */
+enum stats_log_state {
+	PLOG_NONE,     /* no log is kept */
+	PLOG_STARTING, /* recovered, the session is being written */
+	PLOG_OK,
+	PLOG_STALLED, /* the device has not answered for too long */
+	PLOG_FAILING, /* the device refuses writes; they are repeated */
+	PLOG_FULL,    /* the store is too small for what is live */
+	PLOG_STATES,
+};
+
+/*
+ * The log of an instance. Appending is the log's (dataplane/log), recovery
+ * the function's. All but gauges count on over restarts.
+ */
+struct stats_log {
+	uint32_t state;    /* gauge: enum stats_log_state */
+	uint32_t error;    /* errno of the last write that failed */
+	uint64_t capacity; /* gauge: bytes for records */
+	uint64_t used;     /* gauge: of these, from the tail to the head */
+	uint64_t live;     /* gauge: bytes that a checkpoint takes */
+	uint64_t records;  /* appended */
+	uint64_t durable;  /* of these, on stable storage */
+	uint64_t bytes;    /* of payload, appended */
+	uint64_t writes;   /* of blocks, ended well */
+	uint64_t written;  /* bytes, by them */
+	uint64_t errors;   /* writes that failed or were cut short */
+	uint64_t stalls;   /* how often a write took too long */
+	uint64_t no_room;  /* records that found no room */
+	uint64_t missed;   /* of these, such as mattered */
+	uint64_t fulls;    /* how often the store became too small */
+	uint64_t checkpoints;
+
+	/* recovery: of the latest start */
+	uint64_t recover_us;      /* gauge: time it took */
+	uint64_t recover_records; /* gauge: read */
+	uint64_t recovered;       /* gauge: connections that go on */
+	uint64_t lost_config;  /* connections of what the config has no more */
+	uint64_t lost_expired; /* whose time-out passed while it was down */
+	uint64_t lost_other;   /* no room, or contradicting */
+	uint32_t end;          /* gauge: enum plog_end of that recovery */
+	uint32_t damaged;      /* gauge: 1: from a damaged store */
+
+	uint64_t held;     /* gauge: packets that wait for their record */
+	uint64_t alive_ms; /* CLOCK_BOOTTIME, about a second old at most */
+	uint64_t boot;     /* which start of the machine that was in */
 };
 
 struct stats {
@@ -74,6 +122,8 @@ struct stats {
 	uint64_t evicted;      /* half-open ones that made room */
 	uint64_t ended;        /* of services that a new grant removed */
 	uint64_t memory_bytes; /* gauge: of the function's tables */
+
+	struct stats_log log;
 
 	/* drops by name: reason r counts in drop[r], named drop_name[r] */
 	uint32_t n_drops;
