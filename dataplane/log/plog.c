@@ -63,6 +63,7 @@ struct plog_inner {
 	struct write super_write;
 	bool session;         /* this session's epoch is on disk */
 	uint64_t tail_wanted; /* where the tail should be */
+	uint64_t limit;       /* first block that would write over the tail */
 
 	/* trouble */
 	uint64_t retry_ms; /* when to repeat what failed; 0: nothing did */
@@ -74,6 +75,8 @@ struct plog_inner {
 	bool running, ended, clean;
 	uint64_t checkpoint;     /* its first block */
 	uint64_t checkpoint_lsn; /* its last record */
+	uint64_t live;           /* bytes that one takes */
+	uint64_t swept;          /* of these, already appended */
 };
 
 /* --- time --- */
@@ -340,6 +343,25 @@ super_begin(struct plog *log, uint64_t now_ms)
 	super_write(log, SUPER_FIRST, now_ms);
 }
 
+/* Blocks that `bytes` of records take, with what is lost at blocks' ends. */
+static uint64_t
+blocks_of(uint64_t bytes)
+{
+	return bytes / (FIRST_BYTES - 128) + 2;
+}
+
+/* New records leave the room that a checkpoint will take, or still takes. */
+static void
+limit_set(struct plog *log)
+{
+	struct plog_inner *in = log->inner;
+	uint64_t keep = 0;
+
+	if (in->live > in->swept)
+		keep = blocks_of(in->live - in->swept) + in->slots / 32;
+	log->limit = in->limit > keep ? in->limit - keep : 0;
+}
+
 /* One of the two copies is durable. 1 if both are. */
 static int
 super_ended(struct plog *log, uint64_t now_ms)
@@ -352,7 +374,9 @@ super_ended(struct plog *log, uint64_t now_ms)
 	}
 	in->super_state = SUPER_IDLE;
 	in->session = true;
-	log->limit = in->super.tail + in->slots;
+	in->limit = in->super.tail + in->slots;
+	in->swept = 0;
+	limit_set(log);
 	return 1;
 }
 
@@ -542,17 +566,10 @@ plog_missed(struct plog *log)
 	log->inner->clean = false;
 }
 
-/* Blocks that `bytes` of records take, with what is lost at blocks' ends. */
-static uint64_t
-blocks_of(uint64_t bytes)
-{
-	return bytes / (FIRST_BYTES - 128) + 2;
-}
-
 /*
- * The log is behind and a checkpoint has no room beside what is there. If it
- * will have once what is there is given up, give that up: it is out of date
- * as it is.
+ * The log is behind and a checkpoint has no room beside what is there, as
+ * more became live than could be written. If it will have room once what is
+ * there is given up, give that up: it is out of date as it is.
  */
 static bool
 make_room(struct plog *log, uint64_t live, uint64_t slack)
@@ -577,16 +594,17 @@ plog_checkpoint_due(struct plog *log, uint64_t live_bytes)
 	struct plog_inner *in = log->inner;
 	uint64_t live = blocks_of(live_bytes), slack = in->slots / 8;
 	uint64_t used = log->head - in->super.tail;
-	uint64_t room = log->limit - log->head;
+	uint64_t room = in->limit - log->head;
 
-	in->params.stats->live = live_bytes;
+	in->params.stats->live = in->live = live_bytes;
+	limit_set(log);
 	if (!in->started || in->running || in->ended || !in->session ||
 		in->tail_wanted != in->super.tail ||
 		in->super_state != SUPER_IDLE)
 		return false;
-	if (in->behind && room < live + slack)
+	if (in->behind && room < live)
 		return make_room(log, live, slack);
-	in->full = false;
+	in->full = in->full && 2 * live + slack > in->slots;
 	if (in->behind)
 		return true;
 	return used >= live + live / 8 + slack / 4 &&
@@ -601,6 +619,19 @@ plog_checkpoint_begin(struct plog *log)
 	log->inner->running = true;
 	log->inner->clean = true;
 	log->inner->checkpoint = log->head;
+	log->inner->swept = 0;
+}
+
+void *
+plog_checkpoint_reserve(struct plog *log, uint16_t kind, uint16_t len)
+{
+	void *r;
+
+	log->limit = log->inner->limit;
+	r = plog_reserve(log, kind, len);
+	log->inner->swept += plog_record_bytes(len);
+	limit_set(log);
+	return r;
 }
 
 void
@@ -623,7 +654,7 @@ plog_trim(struct plog *log, uint64_t seq)
 	struct plog_inner *in = log->inner;
 
 	/* Not for every block: a superblock is two writes. */
-	if (seq > in->tail_wanted && log->limit - log->head < in->slots / 2)
+	if (seq > in->tail_wanted && in->limit - log->head < in->slots / 2)
 		in->tail_wanted = seq;
 }
 
@@ -757,7 +788,8 @@ plog_start(struct plog *log)
 	in->started = true;
 	in->super.epoch++;
 	in->tail_wanted = in->super.tail;
-	log->limit = in->super.tail + in->slots;
+	in->limit = in->super.tail + in->slots;
+	limit_set(log);
 	in->params.stats->capacity = in->slots * PLOG_BLOCK;
 	publish(log);
 }

@@ -33,8 +33,9 @@
  * fills, and then plog_reserve() returns NULL: the owner serves on. Whoever
  * got NULL for a record that matters must call plog_missed(): then the log on
  * disk is behind until the owner's next checkpoint is complete, for which
- * plog_checkpoint_due() asks as soon as there is room. If the live set does
- * not fit twice, state PLOG_FULL says so, until it does.
+ * plog_checkpoint_due() asks. Room for one is always kept, for which the
+ * owner says how much is live. If the live set does not fit twice, state
+ * PLOG_FULL says so, until it does.
  *
  * One thread, the instance's, owns it; nothing here blocks but plog_create,
  * plog_replay and plog_destroy.
@@ -83,7 +84,7 @@ struct plog {
 	uint64_t head;    /* seq of the block being filled */
 	uint64_t sent;    /* first block that is not in flight */
 	uint64_t done;    /* first block that is not durable */
-	uint64_t limit;   /* first block that there is no room for on disk */
+	uint64_t limit;   /* first block that new records have no room for */
 
 	struct plog_inner *inner;
 } __attribute__((aligned(64)));
@@ -187,12 +188,16 @@ void plog_missed(struct plog *log);
 
 /*
  * Should a checkpoint begin, when writing all that is live takes
- * `live_bytes` (plog_record_bytes() of each)? Also decides on PLOG_FULL.
+ * `live_bytes` (plog_record_bytes() of each)? To be asked often, for it is
+ * also how the log learns what is live. Decides on PLOG_FULL.
  */
 bool plog_checkpoint_due(struct plog *log, uint64_t live_bytes);
 
 /* From here on the owner appends all that is live. */
 void plog_checkpoint_begin(struct plog *log);
+
+/* plog_reserve() for these: into the room that is kept for them. */
+void *plog_checkpoint_reserve(struct plog *log, uint16_t kind, uint16_t len);
 
 /*
  * All of it is appended: when it is durable, the tail moves. Nothing happens

@@ -63,7 +63,7 @@ static int
 super_pick(const struct plog_io *io, uint64_t size, void *block,
 	struct plog_super *super)
 {
-	struct plog_super copy;
+	struct plog_super copy = { 0 };
 	int rc = super_at(io, 0, block, super), rc_copy = -ENODATA;
 	uint64_t off = copy_offset(io, size, rc, super);
 
@@ -129,7 +129,8 @@ plog_super_read(const struct plog_io *io, uint64_t size,
 struct reader {
 	const struct plog_io *io;
 	const struct plog_super *super;
-	uint8_t *buf;      /* PLOG_WINDOW blocks */
+	uint8_t *buf; /* of `room` blocks */
+	uint64_t room;
 	uint64_t first, n; /* blocks that are in it */
 };
 
@@ -142,6 +143,7 @@ reader_fill(struct reader *r, uint64_t seq, uint64_t most)
 	ssize_t got;
 
 	n = n < most ? n : most;
+	n = n < r->room ? n : r->room;
 	r->n = 0;
 	got = r->io->read(r->io->ctx, plog_offset(r->super->slots, seq), r->buf,
 		(size_t)n * PLOG_BLOCK);
@@ -306,7 +308,8 @@ plog_scan(const struct plog_io *io, const struct plog_super *super,
 	int rc;
 
 	*report = (struct plog_report){ .tail = tail, .next = tail };
-	r.buf = aligned_alloc(PLOG_BLOCK, (size_t)PLOG_WINDOW * PLOG_BLOCK);
+	r.room = super->slots < PLOG_WINDOW ? super->slots : PLOG_WINDOW;
+	r.buf = aligned_alloc(PLOG_BLOCK, (size_t)r.room * PLOG_BLOCK);
 	if (r.buf == NULL)
 		return -ENOMEM;
 	rc = chain_follow(&r, fn, ctx, report);

@@ -202,16 +202,24 @@ replay_model(void *ctx, const struct plog_record *r)
 	return 0;
 }
 
+typedef void *(*reserve_fn)(struct plog *log, uint16_t kind, uint16_t len);
+
 static int
-set(struct plog *log, uint32_t key, uint32_t value)
+set_by(struct plog *log, uint32_t key, uint32_t value, reserve_fn reserve)
 {
-	uint32_t *r = plog_reserve(log, 1, 8);
+	uint32_t *r = reserve(log, 1, 8);
 
 	if (r == NULL)
 		return 0;
 	r[0] = key;
 	r[1] = value;
 	return 1;
+}
+
+static int
+set(struct plog *log, uint32_t key, uint32_t value)
+{
+	return set_by(log, key, value, plog_reserve);
 }
 
 struct sweep {
@@ -230,7 +238,8 @@ checkpoint_some(struct plog *log, struct sweep *s, uint64_t live_bytes)
 	for (int i = 0; s->on && i < 30 && s->next < LIVE; i++) {
 		if (plog_pressed(log))
 			return;
-		if (!set(log, s->next, model[s->next]))
+		if (!set_by(log, s->next, model[s->next],
+			    plog_checkpoint_reserve))
 			plog_missed(log);
 		s->next++;
 	}
