@@ -23,6 +23,8 @@ enum instance_fd {
 	INSTANCE_FD_STATS,
 	INSTANCE_FD_NEXTHOPS,
 	INSTANCE_FD_MAILBOX,
+	INSTANCE_FD_STORE,   /* not open: there is none */
+	INSTANCE_FD_DAMAGED, /* open: recover from it, read-only */
 };
 
 /* Packets that wait to be sent in one loop: a burst, and what it emits. */
