@@ -17,6 +17,7 @@ struct plog_done {
 
 struct plog_io {
 	void *ctx;
+	uint64_t size; /* bytes that the store has; 0: not known */
 
 	/*
 	 * Read up to `len` bytes at `off` into buf (aligned to a block); the
