@@ -64,6 +64,8 @@ setup(void)
 {
 	int fd;
 
+	/* Check's handler, inherited by a fork, would end us all. */
+	signal(SIGTERM, SIG_DFL);
 	memset(&dir, 0, sizeof(dir));
 	snprintf(dir.path, sizeof(dir.path), "/tmp/carryall-test-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(dir.path));
