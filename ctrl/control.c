@@ -293,6 +293,9 @@ supervisor_begin(struct control *c)
 		hook_serving, hook_died, hook_say };
 	int rc = supervisor_create(&c->sup, c->event, &c->dir, c->plan, &hooks);
 
+	for (uint32_t i = 0; rc == 0 && i < c->plan->n_instances; i++)
+		log_watch_init(
+			&c->watched[i], supervisor_get(c->sup, i)->stats);
 	if (rc == 0)
 		rc = supervisor_start(c->sup, c->adopted);
 	if (rc != 0)
@@ -322,8 +325,7 @@ logs_watch(struct control *c)
 
 		if (c->stores[i].size == 0 || s->state != SUPERVISOR_SERVING)
 			continue;
-		while (log_watch(&c->watched[i], s, c->stores[i].given, line,
-			sizeof(line)))
+		while (log_watch(&c->watched[i], s->stats, line, sizeof(line)))
 			control_say("%s%s", s->name, line);
 	}
 }

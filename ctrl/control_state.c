@@ -214,6 +214,21 @@ control_stores(struct control *c)
 	return rc;
 }
 
+/* The descriptor, or -errno with what is to be said. */
+static int
+store_get(struct store *s, bool lost, char *why, size_t len)
+{
+	int rc;
+
+	if (lost) {
+		rc = store_put_aside(s, why, len);
+		if (rc != 0)
+			return rc;
+		control_say("%s", why);
+	}
+	return store_open(s, why, len);
+}
+
 void
 control_store_give(
 	void *ctx, uint32_t index, bool lost, int *store, int *damaged)
@@ -221,26 +236,19 @@ control_store_give(
 	struct control *c = ctx;
 	struct store *s = &c->stores[index];
 	char why[512] = "";
-	int rc = 0;
+	int fd;
 
-	s->given = false;
 	if (s->size == 0)
 		return;
-	if (lost) {
-		rc = store_put_aside(s, why, sizeof(why));
-		if (rc == 0)
-			control_say("%s", why);
-	}
-	if (rc == 0)
-		rc = store_open(s, why, sizeof(why));
-	if (rc < 0) {
+	fd = store_get(s, lost, why, sizeof(why));
+	log_watch_given(&c->watched[index], fd >= 0);
+	if (fd < 0) {
 		control_say(
 			"%s serves without durability: %s", s->instance, why);
 		return;
 	}
 	if (why[0] != '\0')
 		control_say("%s", why);
-	s->given = true;
-	*store = rc;
+	*store = fd;
 	*damaged = store_open_damaged(s);
 }

@@ -17,14 +17,19 @@ remember(struct log_watch *w, const struct stats *s)
 	w->lost_other = s->log.lost_other;
 }
 
-/* Those that were found running have been told of by someone else. */
-static void
-begin(struct log_watch *w, const struct supervised *s)
+void
+log_watch_init(struct log_watch *w, const struct stats *stats)
 {
-	w->seen = true;
-	w->said = PLOG_OK;
-	if (s->adopted)
-		remember(w, s->stats);
+	*w = (struct log_watch){ .given = true, .said = PLOG_OK };
+	remember(w, stats);
+}
+
+void
+log_watch_given(struct log_watch *w, bool given)
+{
+	w->given = given;
+	if (!given)
+		w->said = PLOG_NONE;
 }
 
 static uint64_t
@@ -126,25 +131,20 @@ worth_telling(const struct log_watch *w, uint32_t state, uint32_t error)
 }
 
 bool
-log_watch(struct log_watch *w, const struct supervised *s, bool given,
-	char *line, size_t len)
+log_watch(
+	struct log_watch *w, const struct stats *stats, char *line, size_t len)
 {
-	const struct stats_log *l = &s->stats->log;
+	const struct stats_log *l = &stats->log;
 	/* Read once: they may change meanwhile. */
 	uint32_t state = __atomic_load_n(&l->state, __ATOMIC_RELAXED);
 	uint32_t error = __atomic_load_n(&l->error, __ATOMIC_RELAXED);
 
-	if (!w->seen)
-		begin(w, s);
-	if (tell_recovery(w, s->stats, line, len))
+	if (tell_recovery(w, stats, line, len))
 		return true;
-	if (!worth_telling(w, state, error))
+	if (!w->given || !worth_telling(w, state, error))
 		return false;
 	w->said = state;
 	w->error = error;
-	/* That there is none was said, with the reason, when it was started. */
-	if (!given)
-		return false;
 	tell_state(l, state, error, line, len);
 	return true;
 }

@@ -10,25 +10,33 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "ctrl/supervisor.h"
+#include "dataplane/stats.h"
 
 #define LOG_WATCH_LINE 256
 
-/* What was told of one instance; all zero to begin with. */
+/* What was told of one instance. */
 struct log_watch {
-	bool seen;
+	bool given;     /* it was started with a store */
 	uint32_t said;  /* the state that was told last: enum stats_log_state */
 	uint32_t error; /* and the error with it */
 	uint64_t starts; /* up to which recoveries were told */
 	uint64_t lost_config, lost_expired, lost_other;
 };
 
+/* Before it is started, or adopted: what has been was told by others. */
+void log_watch_init(struct log_watch *w, const struct stats *stats);
+
 /*
- * Is there something to tell of `s`, which serves? Then it is in
- * line[0..len), to go behind the instance's name; ask again until there is
- * nothing. `given`: it was started with a store.
+ * It is started with a store, or without one: then that was told, with the
+ * reason, and nothing is until it has one.
  */
-bool log_watch(struct log_watch *w, const struct supervised *s, bool given,
-	char *line, size_t len);
+void log_watch_given(struct log_watch *w, bool given);
+
+/*
+ * Is there something to tell of an instance that serves? Then it is in
+ * line[0..len), to go behind its name; ask again until there is nothing.
+ */
+bool log_watch(
+	struct log_watch *w, const struct stats *stats, char *line, size_t len);
 
 #endif

@@ -62,7 +62,6 @@ struct store {
 	char type[GRANT_NAME_MAX];     /* whose records these are */
 	char owner[64];                /* "APPLIANCE/INSTANCE" */
 	uint64_t size;                 /* bytes; 0: no store is kept */
-	bool given;                    /* to the instance last started */
 	char damaged[PATH_MAX / 2];    /* to recover from, once; or "" */
 };
 

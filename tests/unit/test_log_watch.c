@@ -9,7 +9,6 @@
 #include "ctrl/status.h"
 
 static struct stats *stats;
-static struct supervised s;
 static struct log_watch w;
 static char line[LOG_WATCH_LINE];
 
@@ -18,9 +17,7 @@ setup(void)
 {
 	stats = calloc(1, sizeof(*stats));
 	ck_assert_ptr_nonnull(stats);
-	memset(&w, 0, sizeof(w));
-	memset(&s, 0, sizeof(s));
-	s.stats = stats;
+	log_watch_init(&w, stats);
 	stats->starts = 1;
 	stats->log.state = PLOG_OK;
 }
@@ -34,15 +31,15 @@ teardown(void)
 static void
 told(const char *text)
 {
-	ck_assert_msg(log_watch(&w, &s, true, line, sizeof(line)),
-		"not told: %s", text);
+	ck_assert_msg(
+		log_watch(&w, stats, line, sizeof(line)), "not told: %s", text);
 	ck_assert_str_eq(line, text);
 }
 
 static void
 told_nothing(void)
 {
-	ck_assert_msg(!log_watch(&w, &s, true, line, sizeof(line)), "%s", line);
+	ck_assert_msg(!log_watch(&w, stats, line, sizeof(line)), "%s", line);
 }
 
 START_TEST(trouble_and_its_end)
@@ -111,9 +108,13 @@ END_TEST
 
 START_TEST(without_a_store)
 {
+	log_watch_given(&w, false);
 	stats->log.state = PLOG_FAILING;
 	stats->log.error = ENODEV;
-	ck_assert(!log_watch(&w, &s, false, line, sizeof(line)));
+	told_nothing();
+	/* Also if nobody has looked in between. */
+	log_watch_given(&w, false);
+	log_watch_given(&w, true);
 	stats->starts = 2;
 	stats->log.state = PLOG_OK;
 	told(": log: durable again");
@@ -123,10 +124,10 @@ END_TEST
 /* Whoever adopts tells what is wrong, and not what has been. */
 START_TEST(adopted)
 {
-	s.adopted = true;
 	stats->starts = 7;
 	stats->log.recovered = 200;
 	stats->log.lost_config = 9;
+	log_watch_init(&w, stats);
 	told_nothing();
 	stats->log.state = PLOG_STALLED;
 	told(": log: the device does not answer; serving on without "
@@ -138,7 +139,7 @@ START_TEST(nonsense)
 {
 	memset(stats, 0xff, sizeof(*stats));
 	for (int i = 0; i < 3; i++)
-		log_watch(&w, &s, true, line, sizeof(line));
+		log_watch(&w, stats, line, sizeof(line));
 	told_nothing();
 	stats->log.state = PLOG_FAILING;
 	told(": log: the device refuses writes (error 4294967295); serving on "
