@@ -64,6 +64,85 @@ show_counters(FILE *out, const char *title, const json_t *counters)
 		fputc('\n', out);
 }
 
+/* Bytes: 12897485 -> "12.3M", as sizes are written in a config. */
+static const char *
+human_size(double n, char buf[16])
+{
+	static const char unit[] = "BKMGT";
+	int i = 0;
+
+	while (n >= 999.5 && i < 4) {
+		n /= 1024;
+		i++;
+	}
+	snprintf(buf, 16, "%.3g%c", n, unit[i]);
+	return buf;
+}
+
+/* What went wrong with a log since the counters began. */
+static void
+show_log_trouble(FILE *out, const json_t *l)
+{
+	static const char *const key[] = { "errors", "stalls", "no_room",
+		"missed", "fulls" };
+	int n = 0;
+
+	for (size_t i = 0; i < sizeof(key) / sizeof(key[0]); i++)
+		if (number(l, key[i]) > 0)
+			fprintf(out, "%s%s %.0f",
+				n++ == 0 ? "    log trouble: " : ", ", key[i],
+				number(l, key[i]));
+	if (json_object_get(l, "error") != NULL)
+		fprintf(out, "%s%s", n++ == 0 ? "    log trouble: " : "; now: ",
+			text(l, "error"));
+	if (n > 0)
+		fputc('\n', out);
+}
+
+static void
+show_log_recovery(FILE *out, const json_t *l)
+{
+	double lost = number(l, "lost_config") + number(l, "lost_expired") +
+		      number(l, "lost_other");
+
+	if (number(l, "recovered") + lost <= 0)
+		return;
+	fprintf(out, "    log recovered: %.0f connections in %.1f ms",
+		number(l, "recovered"), number(l, "recover_ms"));
+	if (lost > 0)
+		fprintf(out,
+			", dropped: %.0f not in the config, %.0f expired, "
+			"%.0f other",
+			number(l, "lost_config"), number(l, "lost_expired"),
+			number(l, "lost_other"));
+	fprintf(out, "%s\n",
+		json_is_true(json_object_get(l, "damaged"))
+			? ", from a damaged store"
+			: "");
+}
+
+static void
+show_log(FILE *out, const json_t *l)
+{
+	char used[16], capacity[16], records[16], left[16];
+	double waits = number(l, "records") - number(l, "durable");
+
+	if (l == NULL)
+		return;
+	fprintf(out, "    log: %s, %s, %s of %s, records %s (",
+		text(l, "state"), text(l, "durability"),
+		human_size(number(l, "used"), used),
+		human_size(number(l, "capacity"), capacity),
+		human(number(l, "records"), records));
+	if (waits > 0)
+		fprintf(out, "%s not durable", human(waits, left));
+	else
+		fputs("all durable", out);
+	fprintf(out, "), checkpoints %.0f\n", number(l, "checkpoints"));
+	show_log_trouble(out, l);
+	show_log_recovery(out, l);
+}
+
 static void
 show_uplink(FILE *out, const json_t *u, const json_t *b, struct lens lens)
 {
@@ -95,6 +174,7 @@ show_instance(FILE *out, const json_t *i, const json_t *b, struct lens lens)
 	show_counters(out, "    dropped: ", json_object_get(i, "drops"));
 	show_counters(out, "    dropped by its VNIC: ",
 		json_object_get(json_object_get(i, "vnic"), "drops"));
+	show_log(out, json_object_get(i, "log"));
 	if (json_object_get(i, "refused") != NULL)
 		fprintf(out, "    refused the config: %s\n",
 			text(i, "refused"));

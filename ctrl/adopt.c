@@ -168,6 +168,8 @@ adopt_inherit(
 		g->huge_mb = r->huge_mb;
 		g->memory_mb = r->memory_mb;
 		memcpy(g->devargs, r->devargs, sizeof(g->devargs));
+		g->store.boot = r->store.boot;
+		g->store.flush = r->store.flush;
 	}
 	return nexthops_keep(
 		plan, running->nexthops, running->n_nexthops, why, len);
@@ -195,12 +197,30 @@ instance_find(const struct plan *plan, const char *name)
 }
 
 static int
-differs(struct check *c, const char *name, const char *what, unsigned int now,
-	unsigned int then)
+differs(struct check *c, const char *name, const char *what, uint64_t now,
+	uint64_t then)
 {
-	snprintf(c->why, c->len, "%s: %s is %u in the config, %u as it runs",
-		name, what, now, then);
+	snprintf(c->why, c->len,
+		"%s: %s is %llu in the config, %llu as it runs", name, what,
+		(unsigned long long)now, (unsigned long long)then);
 	return -EBUSY;
+}
+
+/* Its store, and what is promised of it, are for the life of an instance. */
+static int
+log_check(struct check *c, const char *name, const struct grant_store *now,
+	const struct grant_store *then)
+{
+	if (now->durability != then->durability) {
+		snprintf(c->why, c->len,
+			"%s: log.durability is %s in the config, %s as it runs",
+			name, config_durability_name(now->durability),
+			config_durability_name(then->durability));
+		return -EBUSY;
+	}
+	return now->size == then->size
+		       ? 0
+		       : differs(c, name, "log.size", now->size, then->size);
 }
 
 static int
@@ -228,7 +248,7 @@ shape_check(struct check *c, const char *name, const struct grant *now,
 		snprintf(c->why, c->len, "%s: other uplinks or buckets", name);
 		return -EBUSY;
 	}
-	return 0;
+	return log_check(c, name, &now->store, &then->store);
 }
 
 static int

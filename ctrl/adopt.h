@@ -2,7 +2,8 @@
 /*
  * Taking over what runs: the grants in the run directory say what the
  * instances of a former control plane were given. A new plan fits if it
- * gives each the same VNIC, core and buckets, so that it can go on as it is.
+ * gives each the same VNIC, core, buckets and log, so that it can go on as it
+ * is.
  */
 #ifndef CARRYALL_ADOPT_H
 #define CARRYALL_ADOPT_H

@@ -78,6 +78,8 @@ struct config_function {
 	uint32_t max_connections; /* per instance; a power of two */
 	uint32_t max_half_open;   /* per instance */
 	struct grant_timeouts timeouts;
+	enum grant_durability durability;
+	uint64_t log_size; /* bytes of each store, whole blocks */
 	unsigned int n_snat;
 	struct ip_addr *snat;
 	unsigned int n_services;
@@ -115,7 +117,7 @@ extern const struct config_machine config_this_machine;
 /* What a config may name as a `type`: made from the functions of the build. */
 struct config_type {
 	const char *name;
-	uint32_t flags; /* NF_NEEDS_BACKENDS, NF_PROTO_*: see dataplane/nf.h */
+	uint32_t flags; /* NF_NEEDS_*, NF_LOGS, NF_PROTO_*: dataplane/nf.h */
 };
 
 /* One fault: "FILE:LINE: what is wrong; what is allowed". */
@@ -153,6 +155,9 @@ void config_faults_print(const struct config_faults *faults, FILE *out);
 
 /* Print the table of keys: as mdoc for the man page, or as text. */
 void config_keys_print(FILE *out, bool mdoc);
+
+/* The word for a durability; "unknown" for what is none. Static. */
+const char *config_durability_name(uint32_t durability);
 
 /*
  * "10.0.0.1" or "fd00::1" to an address: 0 or -EINVAL. An IPv4-mapped

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ctrl/config_fault.h"
+#include "dataplane/log/format.h"
 #include "dataplane/nf.h"
 
 #define TYPES_MAX 64
@@ -229,6 +230,36 @@ check_backends(struct parse *p, config_setting_t *entry,
 				type->name, only[i]);
 }
 
+/* The types that keep a log, as a list; "none" if there are none. */
+static void
+list_logging(const struct parse *p, char *buf, size_t len)
+{
+	size_t used = 0;
+
+	snprintf(buf, len, "none");
+	for (const struct config_type *t = p->types; t->name != NULL; t++)
+		if ((t->flags & NF_LOGS) != 0 && used < len)
+			used += (size_t)snprintf(buf + used, len - used,
+				"%s\"%s\"", used == 0 ? "" : ", ", t->name);
+}
+
+static void
+set_log(struct parse *p, config_setting_t *entry, struct config_function *f,
+	const struct config_type *type)
+{
+	char list[256];
+
+	f->log_size = (f->log_size + PLOG_BLOCK - 1) / PLOG_BLOCK * PLOG_BLOCK;
+	if (f->durability == GRANT_DURABILITY_NONE || type == NULL ||
+		(type->flags & NF_LOGS) != 0)
+		return;
+	list_logging(p, list, sizeof(list));
+	parse_fault(p, parse_at(parse_at(entry, "log"), "durability"),
+		"type \"%s\" keeps no log; allowed: durability = \"none\"; "
+		"types that keep one: %s",
+		type->name, list);
+}
+
 static void
 check_function(struct parse *p, unsigned int index)
 {
@@ -244,6 +275,7 @@ check_function(struct parse *p, unsigned int index)
 	set_uplink(p, entry, f);
 	check_buckets(p, entry, f);
 	set_connections(p, entry, f);
+	set_log(p, entry, f, type);
 	if (type != NULL)
 		check_backends(p, entry, f, type);
 	check_services(p, index, entry, type);

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
@@ -71,29 +70,11 @@ rundir_start(struct control *c)
 	return rc;
 }
 
-/*
- * The seed lives as long as the appliance runs: a control plane that adopts
- * must steer as the former one did.
- */
-static int
-seed_get(struct control *c, uint32_t *seed)
-{
-	uint64_t kept = rundir_number(&c->dir, "seed", UINT64_MAX);
-
-	if (kept != UINT64_MAX) {
-		*seed = (uint32_t)kept;
-		return 0;
-	}
-	if (getrandom(seed, sizeof(*seed), 0) != sizeof(*seed))
-		return -EIO;
-	return rundir_number_set(&c->dir, "seed", *seed);
-}
-
 static int
 plan_start(struct control *c)
 {
 	uint32_t seed;
-	int rc = seed_get(c, &seed);
+	int rc = control_seed(c, &seed);
 
 	if (rc != 0)
 		return rc;
@@ -308,10 +289,13 @@ hook_say(void *ctx, const char *line)
 static int
 supervisor_begin(struct control *c)
 {
-	struct supervisor_hooks hooks = { c, hook_prepare, hook_serving,
-		hook_died, hook_say };
+	struct supervisor_hooks hooks = { c, hook_prepare, control_store_give,
+		hook_serving, hook_died, hook_say };
 	int rc = supervisor_create(&c->sup, c->event, &c->dir, c->plan, &hooks);
 
+	for (uint32_t i = 0; rc == 0 && i < c->plan->n_instances; i++)
+		log_watch_init(
+			&c->watched[i], supervisor_get(c->sup, i)->stats);
 	if (rc == 0)
 		rc = supervisor_start(c->sup, c->adopted);
 	if (rc != 0)
@@ -331,6 +315,21 @@ on_reload_signal(
 	return 0;
 }
 
+static void
+logs_watch(struct control *c)
+{
+	char line[LOG_WATCH_LINE];
+
+	for (uint32_t i = 0; i < c->plan->n_instances; i++) {
+		const struct supervised *s = supervisor_get(c->sup, i);
+
+		if (c->stores[i].size == 0 || s->state != SUPERVISOR_SERVING)
+			continue;
+		while (log_watch(&c->watched[i], s->stats, line, sizeof(line)))
+			control_say("%s%s", s->name, line);
+	}
+}
+
 static int
 on_tick(sd_event_source *source, uint64_t usec, void *arg)
 {
@@ -340,6 +339,7 @@ on_tick(sd_event_source *source, uint64_t usec, void *arg)
 	nexthop_watch_timer(c->watch);
 	uplinks_follow(c);
 	status_sample(c->load, c->sup, c->plan->n_instances);
+	logs_watch(c);
 	sd_event_source_set_time_relative(source, TICK_US);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -419,10 +419,13 @@ stages_run(struct control *c)
 
 	if (rc == 0)
 		rc = adopt_start(c);
+	if (rc == 0)
+		rc = control_stores(c);
 	if (rc != 0)
 		return rc;
 	c->load = calloc(c->plan->n_instances, sizeof(*c->load));
-	if (c->load == NULL)
+	c->watched = calloc(c->plan->n_instances, sizeof(*c->watched));
+	if (c->load == NULL || c->watched == NULL)
 		return -ENOMEM;
 	rc = memory_start(c);
 	if (rc == 0)
@@ -482,6 +485,8 @@ control_run(const char *path, const struct control_functions *functions)
 	api_free(c.api);
 	plan_free(c.plan);
 	free(c.load);
+	free(c.stores);
+	free(c.watched);
 out_event:
 	sd_event_unref(c.event);
 out_config:

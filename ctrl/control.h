@@ -2,7 +2,8 @@
 /*
  * The control plane: `carryall run`.
  *
- *   config -> plan -> run directory -> next hops -> provider -> instances
+ *   config -> run directory -> plan -> stores -> next hops -> provider ->
+ *   instances
  *
  * It is never on the data path. Killed with SIGKILL, it leaves everything
  * running and findable; the next one takes it over ("adopts") if its

@@ -70,6 +70,7 @@ answer_status(const struct control *c)
 		.nexthops = c->watch,
 		.table = c->table,
 		.load = c->load,
+		.stores = c->stores,
 		.pages = c->huge ? "huge" : "small",
 		.adopted = c->adopted,
 		.uptime_s = control_now_s() - c->started_s,

@@ -10,11 +10,13 @@
 
 #include "ctrl/api.h"
 #include "ctrl/control.h"
+#include "ctrl/log_watch.h"
 #include "ctrl/nexthop.h"
 #include "ctrl/plan.h"
 #include "ctrl/provider.h"
 #include "ctrl/rundir.h"
 #include "ctrl/status.h"
+#include "ctrl/store.h"
 #include "ctrl/supervisor.h"
 
 struct control {
@@ -32,6 +34,8 @@ struct control {
 	struct api *api;
 	sd_event *event;
 	struct status_load *load;
+	struct store *stores;                /* one per instance */
+	struct log_watch *watched;           /* likewise: what was said */
 	uint64_t uplink[CONFIG_UPLINKS_MAX]; /* their entries, as filtered */
 	bool huge;
 	bool ready; /* all instances have served once */
@@ -58,6 +62,19 @@ struct config *control_config(const char *path,
  */
 struct plan *control_plan(const struct config *config, uint32_t seed,
 	const struct control_functions *functions, FILE *out);
+
+/* The seed of the steering hash: kept, or a new one. 0 or -errno. */
+int control_seed(struct control *c, uint32_t *seed);
+
+/*
+ * The stage of the stores: all are there and fit, or the start ends, with the
+ * reasons said. Completes the grants. Nothing is touched that runs.
+ */
+int control_stores(struct control *c);
+
+/* The supervisor's hook `store`; `ctx` is the struct control. */
+void control_store_give(
+	void *ctx, uint32_t index, bool lost, int *store, int *damaged);
 
 /* Answer a request on the control socket; `ctx` is the struct control. */
 json_t *control_answer(void *ctx, const char *verb);

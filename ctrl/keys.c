@@ -62,9 +62,9 @@ static const struct key_choice hashes[] = {
 };
 
 static const struct key_choice durabilities[] = {
-	{ "none", 0, false },
-	{ "batch", 0, true },
-	{ "sync", 0, true },
+	{ "none", GRANT_DURABILITY_NONE, false },
+	{ "batch", GRANT_DURABILITY_BATCH, false },
+	{ "sync", GRANT_DURABILITY_SYNC, false },
 	{ 0 },
 };
 
@@ -217,15 +217,31 @@ const struct key keys[] = {
 		.help = "UDP, with a reply seen. The least that RFC 4787 REQ-5 "
 			"allows." },
 
-	{ "functions.log", KEY_GROUP, .example = "{ durability = \"none\"; }",
-		.help = "The persistent log of connections." },
-	{ "functions.log.durability", KEY_CHOICE, .choices = durabilities,
-		.initial = "none", .example = "\"none\"",
-		.help = "none: no log is kept, connections end with their "
+	{ "functions.log", KEY_GROUP, .example = "{ durability = \"batch\"; }",
+		.help = "The persistent log of connections: with it they go on "
+			"after a crash of their instance, of the appliance or "
+			"of the machine. Each instance has a log of its own, "
+			"the file NAME/INSTANCE.log in appliance.state; it may "
+			"be a link to a block device. A stop leaves it there. "
+			"A change takes a stop and a start." },
+	{ "functions.log.durability", KEY_CHOICE,
+		FIELD(config_function, durability), .choices = durabilities,
+		.initial = "none", .example = "\"batch\"",
+		.help = "What is promised of a connection. With sync its first "
+			"packet waits until its record is on stable storage: "
+			"no crash loses a connection that the backend knows "
+			"of. With batch nothing waits: a crash may lose the "
+			"connections of about the last 100 microseconds, or "
+			"of the last write where the device is slower. With "
+			"none no log is kept, and connections end with their "
 			"instance." },
-	{ "functions.log.size", KEY_QUANTITY, .unit = UNIT_SIZE, .min = 1 << 20,
-		.max = 1ull << 40, .initial = "64M", .example = "\"64M\"",
-		.help = "Size of each instance's log on disk." },
+	{ "functions.log.size", KEY_QUANTITY, .unit = UNIT_SIZE,
+		FIELD(config_function, log_size), .min = 1 << 20,
+		.max = 64ull << 30, .initial = "64M", .example = "\"64M\"",
+		.help = "Size of each instance's log, taken on disk when it is "
+			"made. It has to hold all connections twice, in "
+			"records of about 64 bytes, with room to spare: give "
+			"connections x 256 bytes." },
 
 	/* --- services --- */
 	{ "functions.services", KEY_LIST,
@@ -310,4 +326,13 @@ key_find(const char *path, const char *name)
 		if (key_in(k, path) && strcmp(key_name(k), name) == 0)
 			return k;
 	return NULL;
+}
+
+const char *
+config_durability_name(uint32_t durability)
+{
+	for (const struct key_choice *c = durabilities; c->name != NULL; c++)
+		if (c->value == durability)
+			return c->name;
+	return "unknown";
 }

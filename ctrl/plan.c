@@ -193,6 +193,9 @@ grant_function(const struct plan *plan, struct grant *g,
 		.timeouts = f->timeouts,
 		.n_snat = f->n_snat,
 	};
+	if (f->durability != GRANT_DURABILITY_NONE)
+		g->store = (struct grant_store){ .size = f->log_size,
+			.durability = f->durability };
 	copy_name(g->appliance, plan->config->name);
 	copy_name(g->function, f->name);
 	copy_name(g->type, f->type);

@@ -22,7 +22,8 @@ struct plan_instance {
 	char name[PLAN_INSTANCE_NAME_MAX]; /* "web.0": also its VNIC */
 	uint32_t function;
 	uint32_t vnic;       /* index over all instances of the appliance */
-	struct grant *grant; /* filled but for devargs, uid/gid, memory */
+	struct grant *grant; /* but devargs, uid/gid, memory,
+			      * the store's boot and flush */
 };
 
 /* A row of the service or SNAT table. */

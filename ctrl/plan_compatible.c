@@ -97,6 +97,21 @@ same_cores(struct reason r, const struct config_function *a,
 	return err;
 }
 
+/* A store is made for one size, and opened once, when an instance starts. */
+static int
+same_log(struct reason r, const struct config_function *a,
+	const struct config_function *b)
+{
+	int err = same_text(r, a->name, "log.durability",
+		config_durability_name(a->durability),
+		config_durability_name(b->durability));
+
+	if (err == 0 && a->durability != GRANT_DURABILITY_NONE)
+		err = same_number(
+			r, a->name, "log.size", a->log_size, b->log_size);
+	return err;
+}
+
 /* Tables for connections are made once, when an instance starts. */
 static int
 same_function(struct reason r, const struct config_function *a,
@@ -117,6 +132,8 @@ same_function(struct reason r, const struct config_function *a,
 	if (err == 0)
 		err = same_number(r, a->name, "connections", a->max_connections,
 			b->max_connections);
+	if (err == 0)
+		err = same_log(r, a, b);
 	return err;
 }
 

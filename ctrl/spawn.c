@@ -5,17 +5,19 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "dataplane/stats.h"
 
-#define FD_FIRST 3
-#define FD_COUNT 4
-#define FD_SPARE 64 /* above all that the child uses */
+#define FD_FIRST    3
+#define FD_COUNT    6
+#define FD_OPTIONAL 4  /* from here on of FD_COUNT: may be none */
+#define FD_SPARE    64 /* above all that the child uses */
 
 int
 spawn_open(struct spawn *spawn, const struct rundir *dir)
@@ -24,6 +26,7 @@ spawn_open(struct spawn *spawn, const struct rundir *dir)
 	bool fresh;
 
 	spawn->stats = spawn->mailbox = -1;
+	spawn->store = spawn->damaged = -1;
 	rundir_path(dir, spawn->name, "grant", path, sizeof(path));
 	spawn->grant = open(path, O_RDONLY | O_CLOEXEC);
 	if (spawn->grant < 0)
@@ -50,6 +53,10 @@ spawn_close(struct spawn *spawn)
 		close(spawn->stats);
 	if (spawn->mailbox >= 0)
 		close(spawn->mailbox);
+	if (spawn->store >= 0)
+		close(spawn->store);
+	if (spawn->damaged >= 0)
+		close(spawn->damaged);
 }
 
 /*
@@ -70,17 +77,40 @@ static int
 descriptors_place(const struct spawn *spawn)
 {
 	int fds[FD_COUNT] = { spawn->grant, spawn->stats,
-		reopen_read_only(spawn->nexthops), spawn->mailbox };
+		reopen_read_only(spawn->nexthops), spawn->mailbox, spawn->store,
+		spawn->damaged };
 
 	for (int i = 0; i < FD_COUNT; i++) {
+		bool none = i >= FD_OPTIONAL && fds[i] < 0;
+
 		fds[i] = fcntl(fds[i], F_DUPFD, FD_SPARE);
-		if (fds[i] < 0)
+		if (fds[i] < 0 && !none)
 			return -errno;
 	}
-	for (int i = 0; i < FD_COUNT; i++)
-		if (dup2(fds[i], FD_FIRST + i) < 0)
+	for (int i = 0; i < FD_COUNT; i++) {
+		if (fds[i] < 0)
+			close(FD_FIRST + i);
+		else if (dup2(fds[i], FD_FIRST + i) < 0)
 			return -errno;
+	}
 	return close_range(FD_FIRST + FD_COUNT, ~0u, 0) == 0 ? 0 : -errno;
+}
+
+/*
+ * Whoever had the store may still have writes in flight; the lock comes when
+ * the last of them has ended.
+ */
+static int
+store_await(int fd)
+{
+	int rc = 0;
+
+	if (fd < 0)
+		return 0;
+	do
+		rc = flock(fd, LOCK_EX);
+	while (rc != 0 && errno == EINTR);
+	return rc;
 }
 
 static void
@@ -99,7 +129,7 @@ child(const struct spawn *spawn)
 	null = open("/dev/null", O_RDWR);
 	if (null >= 0)
 		dup2(null, STDIN_FILENO);
-	if (descriptors_place(spawn) != 0)
+	if (store_await(spawn->store) != 0 || descriptors_place(spawn) != 0)
 		_exit(126);
 	execve("/proc/self/exe", argv, envp);
 	_exit(127);

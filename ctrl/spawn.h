@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Starting an instance: a new process of this same program, with exactly the
- * descriptors of its grant (numbers 3..6, enum instance_fd), in a session of
- * its own so that it outlives the control plane and its terminal.
+ * descriptors of its grant (numbers 3..8, enum instance_fd), in a session of
+ * its own so that it outlives the control plane and its terminal. It waits
+ * for the lock of its store before it becomes an instance: see store.h.
  */
 #ifndef CARRYALL_SPAWN_H
 #define CARRYALL_SPAWN_H
@@ -18,9 +19,11 @@ struct spawn {
 	int stats;
 	int nexthops; /* the caller's */
 	int mailbox;  /* listening */
+	int store;    /* -1: none */
+	int damaged;  /* a store to recover from; -1: none */
 };
 
-/* Open all but `nexthops`. 0 or -errno. */
+/* Open all but `nexthops` and the stores, which are none. 0 or -errno. */
 int spawn_open(struct spawn *spawn, const struct rundir *dir);
 /* Returns the pid, or -errno. */
 pid_t spawn_run(const struct spawn *spawn);

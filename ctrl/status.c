@@ -144,6 +144,9 @@ instance_json(const struct status_source *src, uint32_t i)
 	json_object_set_new(o, "drops", drops_json(s));
 	src->provider_ops->vnic_counters(src->provider, i, &c);
 	json_object_set_new(o, "vnic", provider_json(&c));
+	if (src->stores[i].size != 0)
+		json_object_set_new(
+			o, "log", status_log_json(&src->stores[i], g, s));
 	if (in->refused[0] != '\0')
 		json_object_set_new(o, "refused", json_string(in->refused));
 	if (in->state == SUPERVISOR_WAITING)

@@ -14,6 +14,7 @@
 #include "ctrl/nexthop.h"
 #include "ctrl/plan.h"
 #include "ctrl/provider.h"
+#include "ctrl/store.h"
 #include "ctrl/supervisor.h"
 
 /* Busy share of an instance's core over the last whole second. */
@@ -30,6 +31,7 @@ struct status_source {
 	const struct nexthop_watch *nexthops;
 	const struct nexthops *table;
 	const struct status_load *load; /* one per instance */
+	const struct store *stores;     /* likewise */
 	const char *pages;              /* "huge", "small" */
 	bool adopted;
 	uint64_t uptime_s;
@@ -38,6 +40,13 @@ struct status_source {
 /* Take a sample: once a second, load[0 .. instances). */
 void status_sample(
 	struct status_load *load, const struct supervisor *sup, unsigned int n);
+
+/*
+ * What an instance's log does: the object, or NULL when memory is out. Only of
+ * instances that keep one.
+ */
+json_t *status_log_json(const struct store *store, const struct grant *grant,
+	const struct stats *stats);
 
 /* The object, owned by the caller; NULL when memory is out. */
 json_t *status_json(const struct status_source *src);

@@ -104,8 +104,11 @@ on_delay_over(sd_event_source *source, uint64_t usec, void *arg)
 	return 0;
 }
 
-/* How a dead process ended, in words. */
-static void
+/*
+ * How a dead process ended, in words. Its exit status, or -1 if it has none
+ * or is no child of ours.
+ */
+static int
 death_describe(const struct supervised *s, char *buf, size_t len)
 {
 	siginfo_t info = { 0 };
@@ -118,6 +121,7 @@ death_describe(const struct supervised *s, char *buf, size_t len)
 	else
 		snprintf(buf, len, "was killed by signal %d (%s)",
 			info.si_status, strsignal(info.si_status));
+	return info.si_code == CLD_EXITED ? info.si_status : -1;
 }
 
 static uint32_t
@@ -125,10 +129,24 @@ delay_next(const struct supervised *s)
 {
 	uint32_t next;
 
-	if (now_us() - s->spawned_us >= STABLE_US)
+	if (s->lost || now_us() - s->spawned_us >= STABLE_US)
 		return 0;
 	next = s->delay_ms == 0 ? DELAY_MIN_MS : s->delay_ms * 2;
 	return next > DELAY_MAX_MS ? DELAY_MAX_MS : next;
+}
+
+static void
+death_say(const struct supervised *s, const char *how)
+{
+	if (s->lost)
+		say(s->sup, "%s (pid %d) found its store damaged", s->name,
+			s->pid);
+	else if (s->delay_ms == 0)
+		say(s->sup, "%s (pid %d) %s; starting it again", s->name,
+			s->pid, how);
+	else
+		say(s->sup, "%s (pid %d) %s; starting it again in %u ms",
+			s->name, s->pid, how, s->delay_ms);
 }
 
 static void
@@ -136,15 +154,13 @@ instance_died(struct supervised *s)
 {
 	struct supervisor *sup = s->sup;
 	char how[96];
+	int status = death_describe(s, how, sizeof(how));
 
-	death_describe(s, how, sizeof(how));
+	/* Only recovery ends like this: one that serves is past it. */
+	s->lost = status == INSTANCE_EXIT_DAMAGED &&
+		  s->state == SUPERVISOR_STARTING;
 	s->delay_ms = delay_next(s);
-	if (s->delay_ms == 0)
-		say(sup, "%s (pid %d) %s; starting it again", s->name, s->pid,
-			how);
-	else
-		say(sup, "%s (pid %d) %s; starting it again in %u ms", s->name,
-			s->pid, how, s->delay_ms);
+	death_say(s, how);
 	instance_clear(s);
 	s->state = SUPERVISOR_WAITING;
 	s->restarts++;
@@ -358,6 +374,9 @@ instance_start(struct supervised *s)
 		rc = spawn_open(&spawn, sup->dir);
 	if (rc != 0)
 		return rc;
+	sup->hooks.store(sup->hooks.ctx, s->index, s->lost, &spawn.store,
+		&spawn.damaged);
+	s->lost = false;
 	pid = spawn_run(&spawn);
 	spawn_close(&spawn);
 	if (pid < 0)

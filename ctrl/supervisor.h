@@ -11,9 +11,11 @@
  *
  * An instance that has served for ten seconds is restarted at once; one that
  * dies sooner waits 100 ms, then twice as long each time, 30 s at the most.
- * The others are not touched.
+ * The others are not touched. One that finds its store damaged, and ends to
+ * say so before it serves, is started again at once, with a new one.
  *
- * Thread: control. Nothing here blocks but supervisor_stop().
+ * Thread: control. Nothing here blocks but supervisor_stop(), and making a
+ * new store for a start.
  */
 #ifndef CARRYALL_SUPERVISOR_H
 #define CARRYALL_SUPERVISOR_H
@@ -47,7 +49,8 @@ struct supervised {
 	uint64_t spawned_us;       /* CLOCK_MONOTONIC */
 	const struct stats *stats; /* read-only map; never trust it */
 	uint32_t generation;       /* of the grant in force there */
-	char refused[240];         /* why it refused an update, or "" */
+	bool lost;         /* it ended since its store has lost records */
+	char refused[240]; /* why it refused an update, or "" */
 
 	/* the supervisor's own */
 	int pidfd, mail;
@@ -59,6 +62,13 @@ struct supervisor_hooks {
 	void *ctx;
 	/* Before a spawn: make the VNIC ready. 0, or -errno to try later. */
 	int (*prepare)(void *ctx, uint32_t index);
+	/*
+	 * Before a spawn: descriptors of its store and of a damaged one to
+	 * recover from, which the supervisor closes; it comes with -1, for
+	 * none, in both. `lost`: the last one has found the store damaged.
+	 */
+	void (*store)(
+		void *ctx, uint32_t index, bool lost, int *store, int *damaged);
 	/* It serves: let packets in. */
 	void (*serving)(void *ctx, uint32_t index);
 	/* It died: keep packets out. */

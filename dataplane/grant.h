@@ -195,6 +195,13 @@ nexthop_mtu(uint64_t entry)
 }
 
 /*
+ * An instance ends with this status, before it serves, when its store has
+ * lost what was durable: then it is put aside and the next instance is given
+ * a new one, and the damaged one to recover from.
+ */
+#define INSTANCE_EXIT_DAMAGED 3
+
+/*
  * The mailbox: a SOCK_SEQPACKET socket INSTANCE.sock that the control plane
  * binds and the instance inherits, listening. One message is one
  * struct mail; the instance answers every request with the same `op` and a

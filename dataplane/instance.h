@@ -28,9 +28,6 @@ enum instance_fd {
 	INSTANCE_FD_DAMAGED, /* a store to recover from, or closed */
 };
 
-/* Exit status: the store is damaged, put it aside and start again. */
-#define INSTANCE_EXIT_DAMAGED 3
-
 /* Packets that wait to be sent in one loop: a burst, and what it emits. */
 #define INSTANCE_OUT_MAX 256
 

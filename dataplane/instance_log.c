@@ -19,6 +19,13 @@ is_open(int fd)
 	return fcntl(fd, F_GETFD) >= 0;
 }
 
+void
+instance_log_inherit(struct instance_log *l)
+{
+	l->has_store = is_open(INSTANCE_FD_STORE);
+	l->has_damaged = is_open(INSTANCE_FD_DAMAGED);
+}
+
 /* The store that was put aside, if there is one to recover from. */
 static const struct plog_io *
 damaged_open(struct instance_log *l)
@@ -26,7 +33,7 @@ damaged_open(struct instance_log *l)
 	struct stat st;
 
 	l->damaged.fd = -1;
-	if (!is_open(INSTANCE_FD_DAMAGED))
+	if (!l->has_damaged)
 		return NULL;
 	l->damaged.fd = INSTANCE_FD_DAMAGED;
 	if (fstat(l->damaged.fd, &st) == 0)
@@ -71,7 +78,7 @@ instance_log_open(struct instance_log *l, const struct grant *grant,
 	/* Until it is there, it is not kept: state and error say so. */
 	stats->state = PLOG_FAILING;
 	stats->error = ENODEV;
-	if (!is_open(INSTANCE_FD_STORE))
+	if (!l->has_store)
 		return 0;
 	l->uring = plog_uring_create(INSTANCE_FD_STORE, grant->store.size,
 		grant->store.flush != GRANT_FLUSH_NONE, why, len);

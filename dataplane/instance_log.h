@@ -19,9 +19,16 @@
 struct instance_log {
 	struct plog *log; /* NULL: none is kept */
 	struct plog_uring *uring;
-	struct plog_file damaged; /* to recover from, or fd -1 */
+	bool has_store, has_damaged; /* what was inherited */
+	struct plog_file damaged;    /* to recover from, or fd -1 */
 	struct plog_io damaged_io;
 };
+
+/*
+ * Note which descriptors were inherited: first of all, for the next that
+ * is opened takes the number of one that was not.
+ */
+void instance_log_inherit(struct instance_log *l);
 
 /*
  * Take over the store's descriptor, if the grant asks for a log and the

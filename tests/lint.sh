@@ -56,7 +56,7 @@ layers() {
 	done
 	includes ctrl ctrl/ dataplane/addr.h dataplane/steer.h \
 		dataplane/steer_packet.h dataplane/grant.h dataplane/stats.h \
-		dataplane/nf.h
+		dataplane/nf.h dataplane/log/format.h dataplane/log/read.h
 	includes appliance appliance/ ctrl/ dataplane/
 }
 

@@ -30,7 +30,7 @@ static const struct config_machine machine = { NULL, has_core, has_name,
 	has_name };
 
 static const struct config_type types[] = {
-	{ "lb", NF_NEEDS_BACKENDS | NF_PROTO_TCP | NF_PROTO_UDP },
+	{ "lb", NF_NEEDS_BACKENDS | NF_LOGS | NF_PROTO_TCP | NF_PROTO_UDP },
 	{ "echo", NF_PROTO_UDP | NF_PROTO_ICMP },
 	{ 0 },
 };

@@ -15,7 +15,7 @@
 #include "dataplane/nf.h"
 
 static const struct config_type types[] = {
-	{ "lb", NF_NEEDS_BACKENDS | NF_PROTO_TCP | NF_PROTO_UDP },
+	{ "lb", NF_NEEDS_BACKENDS | NF_LOGS | NF_PROTO_TCP | NF_PROTO_UDP },
 	{ "echo", NF_PROTO_UDP | NF_PROTO_ICMP },
 	{ NULL, 0 },
 };
@@ -37,9 +37,9 @@ yes(void *ctx, const char *name)
 
 static const struct config_machine machine = { NULL, yes_core, yes, yes };
 
-/* A config with `instances` and the given backends. */
+/* A config with `instances`, the given backends and what the log is. */
 static struct plan *
-plan_of(unsigned int instances, const char *backends)
+plan_of_log(unsigned int instances, const char *backends, const char *log)
 {
 	char text[2048];
 	struct config_faults faults = { 0 };
@@ -50,10 +50,10 @@ plan_of(unsigned int instances, const char *backends)
 		"appliance: { name = \"t\"; };\n"
 		"uplinks: ( { name = \"wan\"; device = \"eth0\"; } );\n"
 		"functions: ( { name = \"web\"; type = \"lb\"; instances = %u; "
-		"snat = [ \"10.0.0.9\" ]; services: ( { name = \"s\"; "
+		"snat = [ \"10.0.0.9\" ]; log: { %s }; services: ( { name = \"s\"; "
 		"address = \"10.0.0.80\"; port = 80; protocol = \"tcp\"; "
 		"backends: ( %s ); } ); } );\n",
-		instances, backends);
+		instances, log, backends);
 	c = config_load_text(
 		"t.cfg", text, strlen(text), types, &machine, &faults);
 	config_faults_print(&faults, stderr);
@@ -62,6 +62,12 @@ plan_of(unsigned int instances, const char *backends)
 	p = plan_create(c, 1);
 	ck_assert_ptr_nonnull(p);
 	return p;
+}
+
+static struct plan *
+plan_of(unsigned int instances, const char *backends)
+{
+	return plan_of_log(instances, backends, "");
 }
 
 static void
@@ -142,9 +148,8 @@ dir_make(const struct plan *p)
 }
 
 static void
-check(unsigned int instances, const char *backends, const char *why_part)
+check_plan(struct plan *p, const char *why_part)
 {
-	struct plan *p = plan_of(instances, backends);
 	char why[256] = "";
 	int rc = adopt_check(&dir, p, why, sizeof(why));
 
@@ -157,6 +162,55 @@ check(unsigned int instances, const char *backends, const char *why_part)
 	}
 	plan_drop(p);
 }
+
+static void
+check(unsigned int instances, const char *backends, const char *why_part)
+{
+	check_plan(plan_of(instances, backends), why_part);
+}
+
+static void
+check_log(const char *log, const char *why_part)
+{
+	check_plan(plan_of_log(2, B("21"), log), why_part);
+}
+
+START_TEST(a_log_stays_what_it_is)
+{
+	struct plan *a = plan_of_log(
+		2, B("21"), "durability = \"sync\"; size = \"2M\";");
+
+	a->instances[0].grant->generation = 7;
+	a->instances[1].grant->generation = 7;
+	dir_make(a);
+	check_log("durability = \"sync\"; size = \"2M\";", NULL);
+	check_log("durability = \"batch\"; size = \"2M\";",
+		"log.durability is batch in the config, sync as it runs");
+	check_log("durability = \"sync\"; size = \"1M\";",
+		"log.size is 1048576 in the config, 2097152 as it runs");
+	check_log("", "log.durability is none");
+	rundir_remove(&dir);
+	plan_drop(a);
+}
+END_TEST
+
+/* The machine's part of a store is not in the config. */
+START_TEST(a_reload_keeps_the_store)
+{
+	static const char log[] = "durability = \"sync\";";
+	struct plan *a = plan_of_log(2, B("21"), log);
+	struct plan *b = plan_of_log(2, B("22"), log);
+	char why[256];
+
+	a->instances[1].grant->store.boot = 5;
+	a->instances[1].grant->store.flush = GRANT_FLUSH_DSYNC;
+	ck_assert_int_eq(adopt_inherit(b, a, why, sizeof(why)), 0);
+	ck_assert_mem_eq(&a->instances[1].grant->store,
+		&b->instances[1].grant->store, sizeof(struct grant_store));
+	plan_drop(a);
+	plan_drop(b);
+}
+END_TEST
 
 START_TEST(what_fits_is_adopted)
 {
@@ -194,6 +248,8 @@ main(void)
 
 	tcase_add_test(tc, numbers_survive_a_reload);
 	tcase_add_test(tc, what_fits_is_adopted);
+	tcase_add_test(tc, a_log_stays_what_it_is);
+	tcase_add_test(tc, a_reload_keeps_the_store);
 	suite_add_tcase(suite, tc);
 	sr = srunner_create(suite);
 	srunner_run_all(sr, CK_NORMAL);

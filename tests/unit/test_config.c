@@ -20,7 +20,7 @@
 #define ROWS(t) ((int)(sizeof(t) / sizeof((t)[0])))
 
 static const struct config_type types[] = {
-	{ "lb", NF_NEEDS_BACKENDS | NF_PROTO_TCP | NF_PROTO_UDP },
+	{ "lb", NF_NEEDS_BACKENDS | NF_LOGS | NF_PROTO_TCP | NF_PROTO_UDP },
 	{ "echo", NF_PROTO_UDP | NF_PROTO_ICMP },
 	{ 0 },
 };
@@ -216,6 +216,9 @@ START_TEST(all_function)
 	ck_assert_uint_eq(f->max_connections, 1024);
 	ck_assert_uint_eq(f->max_half_open, 100);
 	ck_assert_mem_eq(&f->timeouts, &t, sizeof(t));
+	ck_assert_int_eq(f->durability, GRANT_DURABILITY_SYNC);
+	/* rounded up to whole blocks */
+	ck_assert_uint_eq(f->log_size, 1540 << 10);
 	ck_assert_uint_eq(f->n_snat, 3);
 	assert_addr(&f->snat[1], "10.0.2.10");
 	assert_addr(&f->snat[2], "fd00:2::9");
@@ -281,6 +284,8 @@ START_TEST(defaults)
 	ck_assert_uint_eq(f->max_connections, 65536);
 	ck_assert_uint_eq(f->max_half_open, 16384);
 	ck_assert_mem_eq(&f->timeouts, &t, sizeof(t));
+	ck_assert_int_eq(f->durability, GRANT_DURABILITY_NONE);
+	ck_assert_uint_eq(f->log_size, 64 << 20);
 	ck_assert_int_eq(f->services[0].scheduler, GRANT_SCHED_MAGLEV);
 	ck_assert(!f->services[0].hash_source);
 	ck_assert_uint_eq(f->services[0].backends[0].port, 80);
@@ -373,6 +378,34 @@ START_TEST(cores_shared)
 	ck_assert_ptr_nonnull(c);
 	for (int i = 0; i < 5; i++)
 		ck_assert_uint_eq(c->functions[0].cores[i], cores[i]);
+	config_free(c);
+	config_faults_free(&faults);
+}
+END_TEST
+
+/* Each durability, with the largest size that is taken. */
+START_TEST(durabilities)
+{
+	static const char *const name[] = { "none", "batch", "sync" };
+	char text[600];
+	struct config_faults faults = { 0 };
+	struct config *c;
+
+	snprintf(text, sizeof(text),
+		"appliance: { name = \"t\"; };\n"
+		"uplinks: ( { name = \"wan\"; device = \"eth0\"; } );\n"
+		"functions: ( { name = \"web\"; type = \"lb\"; "
+		"snat = [ \"10.0.0.9\" ]; "
+		"log: { durability = \"%s\"; size = \"64G\"; }; services: ( "
+		"{ name = \"s\"; address = \"10.0.0.80\"; port = 80; "
+		"protocol = \"tcp\"; backends: ( "
+		"{ address = \"10.0.1.21\"; } ); } ); } );\n",
+		name[_i]);
+	c = config_load_text("x", text, strlen(text), types, &machine, &faults);
+	config_faults_print(&faults, stderr);
+	ck_assert_ptr_nonnull(c);
+	ck_assert_int_eq((int)c->functions[0].durability, _i);
+	ck_assert_uint_eq(c->functions[0].log_size, 64ull << 30);
 	config_free(c);
 	config_faults_free(&faults);
 }
@@ -661,6 +694,7 @@ main(void)
 	tcase_add_test(tc, example_others);
 	tcase_add_test(tc, cores_automatic);
 	tcase_add_test(tc, cores_shared);
+	tcase_add_loop_test(tc, durabilities, 0, 3);
 	tcase_add_test(tc, unreadable);
 	tcase_add_test(tc, too_large);
 	tcase_add_test(tc, too_many);

@@ -69,6 +69,8 @@ fill(struct fixture *f, unsigned int instances, unsigned int buckets)
 		.max_connections = 1024,
 		.max_half_open = 256,
 		.timeouts = { 1, 2, 3, 4, 5, 6 },
+		.durability = GRANT_DURABILITY_BATCH,
+		.log_size = 1 << 20,
 		.n_snat = 2,
 		.snat = f->snat,
 		.n_services = 2,
@@ -79,6 +81,7 @@ fill(struct fixture *f, unsigned int instances, unsigned int buckets)
 		.backend_uplink = 1,
 		.instances = 1,
 		.buckets = 8,
+		.log_size = 1 << 20,
 		.cores = { 3 },
 		.n_services = 1,
 		.services = f->ping };
@@ -325,6 +328,10 @@ START_TEST(grants)
 	ck_assert_uint_eq(g->max_half_open, 256);
 	ck_assert_uint_eq(g->timeouts.syn_ms, 1);
 	ck_assert_uint_eq(g->timeouts.udp_ms, 6);
+	ck_assert_uint_eq(g->store.size, 1 << 20);
+	ck_assert_uint_eq(g->store.durability, GRANT_DURABILITY_BATCH);
+	/* none is kept: no size either, whatever the config says */
+	ck_assert_uint_eq(p->instances[2].grant->store.size, 0);
 	ck_assert_uint_eq(g->n_snat, 2);
 	ck_assert_mem_eq(g->snat, f.snat, sizeof(f.snat));
 	plan_free(p);
@@ -547,6 +554,25 @@ change_connections(struct fixture *f)
 	f->functions[0].max_connections = 2048;
 }
 
+static void
+change_durability(struct fixture *f)
+{
+	f->functions[0].durability = GRANT_DURABILITY_SYNC;
+}
+
+static void
+change_log_size(struct fixture *f)
+{
+	f->functions[0].log_size = 2 << 20;
+}
+
+/* Of no store: nothing changes. */
+static void
+change_size_of_none(struct fixture *f)
+{
+	f->functions[1].log_size = 2 << 20;
+}
+
 static const struct {
 	void (*change)(struct fixture *f);
 	const char *why; /* NULL: compatible */
@@ -572,6 +598,9 @@ static const struct {
 	{ change_buckets, "web: buckets changes from 128 to 64" },
 	{ change_core, "web: core of an instance changes from 1 to 2" },
 	{ change_connections, "web: connections changes from 1024 to 2048" },
+	{ change_durability, "web: log.durability changes from batch to sync" },
+	{ change_log_size, "web: log.size changes from 1048576 to 2097152" },
+	{ change_size_of_none, NULL },
 };
 
 START_TEST(compatible_row)

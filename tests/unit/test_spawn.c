@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What an instance inherits, and what its end leads to. An instance is this
+ * same program, so it is the test itself that is started: instance_play().
+ */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ctrl/spawn.h"
+#include "ctrl/supervisor.h"
+
+#define STORE   7
+#define DAMAGED 8
+
+static struct rundir dir;
+
+/* --- the instance's side --- */
+
+static bool
+is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+/* Descriptors 3 to 6 are always there, nothing is above. */
+static bool
+inherited(bool store, bool damaged)
+{
+	for (int fd = 3; fd <= 6; fd++)
+		if (!is_open(fd))
+			return false;
+	for (int fd = DAMAGED + 1; fd < 256; fd++)
+		if (is_open(fd))
+			return false;
+	return is_open(STORE) == store && is_open(DAMAGED) == damaged;
+}
+
+static int
+instance_play(const char *name)
+{
+	if (strcmp(name, "none") == 0)
+		return !inherited(false, false);
+	if (strcmp(name, "store") == 0)
+		return !inherited(true, false);
+	if (strcmp(name, "both") == 0)
+		return !inherited(true, true);
+	/* Says that its store is damaged, as one that recovers does. */
+	return INSTANCE_EXIT_DAMAGED;
+}
+
+/* --- */
+
+static void
+setup(void)
+{
+	int fd;
+
+	/* Check's handler, inherited by a fork, would end us all. */
+	signal(SIGTERM, SIG_DFL);
+	memset(&dir, 0, sizeof(dir));
+	snprintf(dir.path, sizeof(dir.path), "/tmp/carryall-test-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir.path));
+	dir.fd = open(dir.path, O_RDONLY | O_DIRECTORY);
+	dir.lock = dup(dir.fd);
+	for (int i = 0; i < 2; i++) {
+		char path[160];
+
+		snprintf(path, sizeof(path), "%s/store%d", dir.path, i);
+		fd = open(path, O_RDWR | O_CREAT, 0600);
+		ck_assert_int_ge(fd, 0);
+		close(fd);
+	}
+}
+
+static void
+teardown(void)
+{
+	rundir_remove(&dir);
+}
+
+static int
+open_file(int i, int flags)
+{
+	char path[160];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/store%d", dir.path, i);
+	fd = open(path, flags | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	return fd;
+}
+
+static void
+spawn_make(struct spawn *spawn, const char *name)
+{
+	char grant[] = "grant";
+
+	close(rundir_replace(&dir, name, "grant", grant, sizeof(grant)));
+	*spawn = (struct spawn){ .name = name };
+	spawn->nexthops = open_file(0, O_RDWR);
+	ck_assert_int_eq(spawn_open(spawn, &dir), 0);
+	ck_assert_int_eq(spawn->store, -1);
+	ck_assert_int_eq(spawn->damaged, -1);
+}
+
+static int
+status_of(pid_t pid)
+{
+	int status;
+
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static const char *const names[] = { "none", "store", "both" };
+
+START_TEST(descriptors)
+{
+	struct spawn spawn;
+	pid_t pid;
+
+	spawn_make(&spawn, names[_i]);
+	if (_i > 0)
+		spawn.store = open_file(0, O_RDWR);
+	if (_i > 1)
+		spawn.damaged = open_file(1, O_RDONLY);
+	pid = spawn_run(&spawn);
+	ck_assert_int_gt(pid, 0);
+	spawn_close(&spawn);
+	close(spawn.nexthops);
+	ck_assert_int_eq(status_of(pid), 0);
+}
+END_TEST
+
+/* A former instance: killed, it lets go of the lock. */
+static pid_t
+former_start(void)
+{
+	int ready[2];
+	char byte = 0;
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(ready), 0);
+	pid = fork();
+	if (pid == 0) {
+		int fd = open_file(0, O_RDWR);
+
+		if (flock(fd, LOCK_EX) != 0 || write(ready[1], &byte, 1) != 1)
+			_exit(1);
+		pause();
+	}
+	ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	close(ready[1]);
+	return pid;
+}
+
+/* It becomes an instance only when the store is nobody else's. */
+START_TEST(waits_for_the_lock)
+{
+	struct spawn spawn;
+	pid_t pid, former = former_start();
+	int status;
+
+	spawn_make(&spawn, "store");
+	spawn.store = open_file(0, O_RDWR);
+	pid = spawn_run(&spawn);
+	spawn_close(&spawn);
+	close(spawn.nexthops);
+	usleep(200000);
+	ck_assert_int_eq(waitpid(pid, &status, WNOHANG), 0);
+	kill(former, SIGKILL);
+	status_of(former);
+	ck_assert_int_eq(status_of(pid), 0);
+}
+END_TEST
+
+/* --- a damaged store is told to who gives stores --- */
+
+struct seen {
+	sd_event *event;
+	unsigned int starts, lost;
+	char said[512];
+};
+
+static int
+hook_prepare(void *ctx, uint32_t index)
+{
+	(void)ctx;
+	(void)index;
+	return 0;
+}
+
+static void
+hook_store(void *ctx, uint32_t index, bool lost, int *store, int *damaged)
+{
+	struct seen *seen = ctx;
+
+	(void)index;
+	ck_assert_int_eq(*store, -1);
+	ck_assert_int_eq(*damaged, -1);
+	seen->starts++;
+	seen->lost += lost;
+	if (seen->starts == 3)
+		sd_event_exit(seen->event, 0);
+}
+
+static void
+hook_none(void *ctx, uint32_t index)
+{
+	(void)ctx;
+	(void)index;
+}
+
+static void
+hook_say(void *ctx, const char *text)
+{
+	struct seen *seen = ctx;
+
+	snprintf(seen->said, sizeof(seen->said), "%s", text);
+}
+
+START_TEST(damaged_is_told)
+{
+	struct seen seen = { 0 };
+	struct supervisor_hooks hooks = { &seen, hook_prepare, hook_store,
+		hook_none, hook_none, hook_say };
+	struct grant *grant = calloc(1, sizeof(*grant));
+	struct plan_instance in = { .name = "lost", .grant = grant };
+	struct plan plan = { .n_instances = 1, .instances = &in };
+	struct supervisor *sup;
+
+	ck_assert_int_ge(sd_event_new(&seen.event), 0);
+	ck_assert_int_eq(
+		supervisor_create(&sup, seen.event, &dir, &plan, &hooks), 0);
+	ck_assert_int_eq(supervisor_start(sup, false), 0);
+	ck_assert_int_ge(sd_event_loop(seen.event), 0);
+	/* All but the first, and with no pause between. */
+	ck_assert_uint_eq(seen.starts, 3);
+	ck_assert_uint_eq(seen.lost, 2);
+	ck_assert_uint_eq(supervisor_get(sup, 0)->delay_ms, 0);
+	ck_assert_msg(strstr(seen.said, "found its store damaged") != NULL,
+		"%s", seen.said);
+	supervisor_stop(sup);
+	supervisor_free(sup);
+	sd_event_unref(seen.event);
+	free(grant);
+}
+END_TEST
+
+int
+main(int argc, char **argv)
+{
+	Suite *suite = suite_create("spawn");
+	TCase *tc = tcase_create("spawn");
+	SRunner *sr;
+	int failed;
+
+	if (argc == 3 && strcmp(argv[1], "instance") == 0)
+		_exit(instance_play(argv[2]));
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_loop_test(tc, descriptors, 0, 3);
+	tcase_add_test(tc, waits_for_the_lock);
+	tcase_add_test(tc, damaged_is_told);
+	suite_add_tcase(suite, tc);
+	sr = srunner_create(suite);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed != 0;
+}
