@@ -28,7 +28,7 @@ struct plog_io {
 
 	/*
 	 * Writes will come from base[0..len), aligned to a block, which stays
-	 * as long as the log. Once, before the first write. 0 or -errno. NULL
+	 * as long as the log. Once, when the log is made. 0 or -errno. NULL
 	 * where nothing is written.
 	 */
 	int (*attach)(void *ctx, void *base, size_t len);

@@ -693,7 +693,12 @@ plog_create(const struct plog_params *params, int *err, char *why, size_t len)
 	}
 	in->slots = in->super.slots;
 	log->head = log->sent = log->done = in->super.tail;
-	return log;
+	*err = params->io.attach(params->io.ctx, in->memory, LOG_BYTES);
+	if (*err == 0)
+		return log;
+	snprintf(why, len, "cannot be written: %s", strerror(-*err));
+	memory_free(log);
+	return NULL;
 }
 
 /* Where the session begins: behind what was read. */
@@ -744,7 +749,7 @@ plog_replay(struct plog *log, plog_record_fn fn, void *ctx,
 	return rc;
 }
 
-int
+void
 plog_start(struct plog *log)
 {
 	struct plog_inner *in = log->inner;
@@ -758,7 +763,6 @@ plog_start(struct plog *log)
 	log->limit = in->super.tail + in->slots;
 	in->params.stats->capacity = in->slots * PLOG_BLOCK;
 	publish(log);
-	return 0;
 }
 
 void

@@ -112,8 +112,8 @@ int plog_replay(struct plog *log, plog_record_fn fn, void *ctx,
  */
 uint64_t plog_age_ms(const struct plog *log, const struct plog_head *block);
 
-/* Begin a session behind what was replayed. 0 or -errno. */
-int plog_start(struct plog *log);
+/* Begin a session behind what was replayed. */
+void plog_start(struct plog *log);
 
 /* Wait for what was appended, at most `timeout_ms`, and free all. */
 void plog_destroy(struct plog *log, uint32_t timeout_ms);

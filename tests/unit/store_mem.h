@@ -214,7 +214,7 @@ mem_log(struct mem *m, const char *function, struct stats_log *stats,
 	if (report == NULL)
 		report = &ignored;
 	ck_assert_int_eq(plog_replay(log, fn, ctx, report), 0);
-	ck_assert_int_eq(plog_start(log), 0);
+	plog_start(log);
 	return log;
 }
 
