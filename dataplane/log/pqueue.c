@@ -303,10 +303,10 @@ pqueue_create(const struct plog_params *params, size_t memory, int *err,
 	return NULL;
 }
 
-int
+void
 pqueue_start(struct pqueue *q)
 {
-	return plog_start(q->log);
+	plog_start(q->log);
 }
 
 void

@@ -63,8 +63,8 @@ struct pqueue *pqueue_create(const struct plog_params *params, size_t memory,
  */
 int pqueue_replay(struct pqueue *q, struct plog_report *report);
 
-/* Begin a session. 0 or -errno. */
-int pqueue_start(struct pqueue *q);
+/* Begin a session. */
+void pqueue_start(struct pqueue *q);
 
 /* Wait for what was done, at most `timeout_ms`, and free all. */
 void pqueue_destroy(struct pqueue *q, uint32_t timeout_ms);
