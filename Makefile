@@ -82,7 +82,8 @@ DPDK_LDLIBS  := -Wl,--whole-archive \
 	$(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
 	-Wl,--start-group $(DPDK_LIBS:%=-l:librte_%.a) -Wl,--end-group \
 	-lxdp -lbpf -lelf -lz -lnuma -lbsd -lpthread -ldl -lm
-LDLIBS = $(DPDK_LDLIBS) $(shell pkg-config --libs $(PKGS))
+# liburing 2.3's shared library lacks the calls that restrict a ring.
+LDLIBS = $(DPDK_LDLIBS) -l:liburing.a $(shell pkg-config --libs $(PKGS))
 LDFLAGS = $(SAN) -Wl,-z,relro,-z,now
 
 # --- objects ---------------------------------------------------------------
@@ -196,6 +197,12 @@ build/tests/%: $(BUILD)/obj/tests/e2e/%.o $(BUILD)/obj/tests/e2e/frame.o
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+
+# Those that use the log itself.
+build/tests/log_%: $(BUILD)/obj/tests/e2e/log_%.o $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
 
 e2e-bins: $(E2E_BIN)
 
