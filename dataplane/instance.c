@@ -194,6 +194,7 @@ instance_init(struct instance *in, char *why, size_t len)
 	int rc;
 
 	memset(in, 0, sizeof(*in));
+	instance_log_inherit(&in->log);
 	rc = confine_early(why, len);
 	if (rc == 0)
 		rc = maps_init(in, why, len);

@@ -19,9 +19,16 @@
 struct instance_log {
 	struct plog *log; /* NULL: none is kept */
 	struct plog_uring *uring;
+	int store;                /* given by the control plane, or -1 */
 	struct plog_file damaged; /* to recover from, or fd -1 */
 	struct plog_io damaged_io;
 };
+
+/*
+ * See which descriptors were given. Before anything is opened: what was not
+ * given has a number that is free.
+ */
+void instance_log_inherit(struct instance_log *l);
 
 /*
  * Take over the store's descriptor, if the grant asks for a log and the
