@@ -63,7 +63,7 @@ static int
 super_pick(const struct plog_io *io, uint64_t size, void *block,
 	struct plog_super *super)
 {
-	struct plog_super copy;
+	struct plog_super copy = { 0 };
 	int rc = super_at(io, 0, block, super), rc_copy = -ENODATA;
 	uint64_t off = copy_offset(io, size, rc, super);
 
