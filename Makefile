@@ -198,6 +198,12 @@ build/tests/%: $(BUILD)/obj/tests/e2e/%.o $(BUILD)/obj/tests/e2e/frame.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^
 
+# Those that use the log itself.
+build/tests/log_%: $(BUILD)/obj/tests/e2e/log_%.o $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+
 e2e-bins: $(E2E_BIN)
 
 compile-clang:

@@ -62,6 +62,7 @@ static const int allowed[] = {
  */
 static const int refused[] = {
 	SCMP_SYS(socket),
+	SCMP_SYS(getsockopt),
 	SCMP_SYS(connect),
 	SCMP_SYS(ioctl),
 	SCMP_SYS(open),

@@ -13,29 +13,27 @@
 #define DEPTH   4
 #define LAST_MS 2000u
 
-static bool
-is_open(int fd)
+static int
+given(int fd)
 {
-	return fcntl(fd, F_GETFD) >= 0;
+	return fcntl(fd, F_GETFD) >= 0 ? fd : -1;
 }
 
 void
 instance_log_inherit(struct instance_log *l)
 {
-	l->has_store = is_open(INSTANCE_FD_STORE);
-	l->has_damaged = is_open(INSTANCE_FD_DAMAGED);
+	l->store = given(INSTANCE_FD_STORE);
+	l->damaged.fd = given(INSTANCE_FD_DAMAGED);
 }
 
 /* The store that was put aside, if there is one to recover from. */
 static const struct plog_io *
-damaged_open(struct instance_log *l)
+damaged_io(struct instance_log *l)
 {
 	struct stat st;
 
-	l->damaged.fd = -1;
-	if (!l->has_damaged)
+	if (l->damaged.fd < 0)
 		return NULL;
-	l->damaged.fd = INSTANCE_FD_DAMAGED;
 	if (fstat(l->damaged.fd, &st) == 0)
 		l->damaged.size = (uint64_t)st.st_size;
 	l->damaged_io = plog_file_io(&l->damaged);
@@ -50,7 +48,7 @@ log_make(struct instance_log *l, const struct grant *grant,
 	const struct plog_params p = {
 		.io = plog_uring_io(l->uring),
 		.size = grant->store.size,
-		.damaged = damaged_open(l),
+		.damaged = damaged_io(l),
 		.function = grant->type,
 		.boot = grant->store.boot,
 		.depth = DEPTH,
@@ -58,6 +56,7 @@ log_make(struct instance_log *l, const struct grant *grant,
 	};
 	int err;
 
+	stats->damaged = p.damaged != NULL;
 	l->log = plog_create(&p, &err, why, len);
 	if (l->log != NULL)
 		return 0;
@@ -71,16 +70,15 @@ instance_log_open(struct instance_log *l, const struct grant *grant,
 {
 	int rc;
 
-	l->damaged.fd = -1;
 	stats->state = PLOG_NONE;
 	if (grant->store.durability == GRANT_DURABILITY_NONE)
 		return 0;
 	/* Until it is there, it is not kept: state and error say so. */
 	stats->state = PLOG_FAILING;
 	stats->error = ENODEV;
-	if (!l->has_store)
+	if (l->store < 0)
 		return 0;
-	l->uring = plog_uring_create(INSTANCE_FD_STORE, grant->store.size,
+	l->uring = plog_uring_create(l->store, grant->store.size,
 		grant->store.flush != GRANT_FLUSH_NONE, why, len);
 	if (l->uring == NULL)
 		return 0;

@@ -19,14 +19,14 @@
 struct instance_log {
 	struct plog *log; /* NULL: none is kept */
 	struct plog_uring *uring;
-	bool has_store, has_damaged; /* what was inherited */
-	struct plog_file damaged;    /* to recover from, or fd -1 */
+	int store;                /* given by the control plane, or -1 */
+	struct plog_file damaged; /* to recover from, or fd -1 */
 	struct plog_io damaged_io;
 };
 
 /*
- * Note which descriptors were inherited: first of all, for the next that
- * is opened takes the number of one that was not.
+ * See which descriptors were given. Before anything is opened: what was not
+ * given has a number that is free.
  */
 void instance_log_inherit(struct instance_log *l);
 

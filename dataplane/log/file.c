@@ -73,7 +73,9 @@ plog_file_open(struct plog_file *file, const char *path)
 struct plog_io
 plog_file_io(struct plog_file *file)
 {
-	return (struct plog_io){ .ctx = file, .read = file_read };
+	return (struct plog_io){
+		.ctx = file, .size = file->size, .read = file_read
+	};
 }
 
 void

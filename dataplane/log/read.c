@@ -278,6 +278,9 @@ end_classify(struct reader *r, int all, struct plog_report *report)
 {
 	uint64_t slots = r->super->slots, k = 0;
 
+	/* A superblock may promise more than there is to look through. */
+	if (all && r->io->size != 0 && slots > r->io->size / PLOG_BLOCK)
+		slots = r->io->size / PLOG_BLOCK;
 	while (k < slots && report->end != PLOG_END_DAMAGED) {
 		int near = all || k < 2 * PLOG_WINDOW;
 

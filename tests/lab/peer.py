@@ -7,6 +7,10 @@
   peer.py fetch HOST PATH COUNT [SHA256]
                                      COUNT downloads at once, all checked
   peer.py probe HOST SECONDS         a new connection every 10 ms
+  peer.py idle HOST COUNT            COUNT connections that stay; each asks
+                                     once now, and again at every SIGUSR1
+  peer.py pulse HOST COUNT SECONDS   COUNT UDP flows, a query every 10 ms each:
+                                     when each was not answered for longest
   peer.py dns HOST COUNT             COUNT UDP flows at once, each asked twice
   peer.py echo HOST COUNT            UDP datagrams to port 7 and back
   peer.py mirror PORT                server: UDP datagrams, and back
@@ -25,6 +29,8 @@ import hashlib
 import json
 import os
 import random
+import select
+import signal
 import socket
 import socketserver
 import struct
@@ -157,6 +163,51 @@ def probe(host, seconds):
                    r[2] for r in rows if r[2] != "ok")))
 
 
+# --- connections that stay ---------------------------------------------------
+
+async def ask(connection, timeout):
+    reader, writer = connection
+
+    async def whole():
+        writer.write(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n")
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        length = int(head.split("content-length:")[1].split("\r\n")[0])
+        return await reader.readexactly(length)
+    try:
+        body = await asyncio.wait_for(whole(), timeout)
+    except asyncio.TimeoutError:
+        return "timeout"
+    except OSError as e:
+        return errno.errorcode.get(e.errno, type(e).__name__)
+    except asyncio.IncompleteReadError:
+        return "closed"
+    return "ok" if body.startswith(b"backend ") else "altered"
+
+
+async def ask_all(connections, timeout):
+    seen = collections.Counter(await asyncio.gather(
+        *[ask(c, timeout) for c in connections]))
+    good = seen.pop("ok", 0)
+    say(good == len(connections), ok=good, failed=dict(seen))
+
+
+async def idle_all(host, count, timeout):
+    again = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, again.set)
+    connections = [await asyncio.open_connection(host, 80)
+                   for _ in range(count)]
+    while True:
+        await ask_all(connections, timeout)
+        await again.wait()
+        again.clear()
+
+
+def idle(host, count):
+    """One line of JSON for each time they asked."""
+    asyncio.run(idle_all(host, int(count),
+                         float(os.environ.get("PEER_TIMEOUT", "20"))))
+
+
 # --- UDP --------------------------------------------------------------------
 
 def dns_query(ident):
@@ -195,6 +246,46 @@ def dns(host, count):
     good = sum(n for answer, n in seen.items() if answer.isdigit())
     return say(good == len(flows) and not moved, ok=good, moved=moved,
                answers=dict(seen))
+
+
+def pulse_gaps(flows, end):
+    """The longest time between two answers of each flow, and its end."""
+    poll = select.poll()
+    by_fd = {s.fileno(): i for i, s in enumerate(flows)}
+    for s in flows:
+        s.setblocking(False)
+        poll.register(s, select.POLLIN)
+    last = [time.time()] * len(flows)
+    gaps = [(0, 0)] * len(flows)
+    due = time.time()
+    while (now := time.time()) < end:
+        if now >= due:
+            due = now + 0.01
+            for s in flows:
+                try:
+                    s.send(dns_query(1))
+                except OSError:
+                    pass
+        for fd, _ in poll.poll(max(0, (due - time.time()) * 1000)):
+            i, now = by_fd[fd], time.time()
+            try:
+                flows[i].recv(512)
+            except OSError:
+                continue
+            gaps[i] = max(gaps[i], (now - last[i], now))
+            last[i] = now
+    return [max(g, (time.time() - at, 0)) for g, at in zip(gaps, last)]
+
+
+def pulse(host, count, seconds):
+    """gap_ms: the longest of all; it ended at `until`, 0: it has not."""
+    flows = [udp_socket(host, 53) for _ in range(int(count))]
+    for i, s in enumerate(flows):
+        dns_ask(s, i)
+    print("{}", flush=True)
+    gaps = pulse_gaps(flows, time.time() + float(seconds))
+    gap, until = max(gaps)
+    return say(until > 0, gap_ms=round(gap * 1000), until=until)
 
 
 def echo(host, count):
@@ -312,7 +403,8 @@ def garbage(device, mac, address, port, count, seed):
 
 
 COMMANDS = {f.__name__: f for f in (
-    sink, send, fetch, probe, dns, echo, mirror, large, refused, garbage)}
+    sink, send, fetch, probe, idle, pulse, dns, echo, mirror, large, refused,
+    garbage)}
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
