@@ -23,7 +23,7 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
 
 # --- what it needs ---------------------------------------------------------
-DEPS_BUILD := gcc make clang llvm pkgconf libdpdk-dev libbpf-dev bpftool \
+DEPS_BUILD := gcc make liburing-dev libisal-dev clang llvm pkgconf libdpdk-dev libbpf-dev bpftool \
 	libconfig-dev libnl-route-3-dev libcap-ng-dev libseccomp-dev \
 	libjansson-dev libnuma-dev libsystemd-dev
 DEPS_TEST := $(DEPS_BUILD) check libsubunit-dev libclang-rt-14-dev \
@@ -65,7 +65,7 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla \
 	-Wstrict-prototypes -Wpointer-arith -Wundef -Wformat=2
 OPT  ?= -O3 -g
 PKGS := libbpf libconfig libnl-route-3.0 libcap-ng libseccomp jansson \
-	libsystemd
+	libsystemd liburing libisal
 BASE_FLAGS = -std=gnu11 $(OPT) $(WARN) -D_GNU_SOURCE -I. -I$(GEN) \
 	-DCARRYALL_VERSION='"$(VERSION)"' -MMD -MP $(SAN)
 # System headers by -isystem: their warnings are not ours.

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* `carryall instance NAME`: started by the control plane, never by hand. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,6 +38,7 @@ int
 verb_instance(int argc, char **argv)
 {
 	char why[256] = "";
+	int rc;
 
 	if (argc != 2) {
 		fprintf(stderr, "carryall instance: is started by carryall "
@@ -44,10 +46,11 @@ verb_instance(int argc, char **argv)
 		return 2;
 	}
 	signals_init();
-	if (instance_init(&instance, why, sizeof(why)) != 0) {
+	rc = instance_init(&instance, why, sizeof(why));
+	if (why[0] != '\0')
 		fprintf(stderr, "carryall: %s: %s\n", argv[1], why);
-		return 1;
-	}
+	if (rc != 0)
+		return rc == -EUCLEAN ? INSTANCE_EXIT_DAMAGED : 1;
 	instance_run(&instance);
 	instance_fini(&instance);
 	return 0;

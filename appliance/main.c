@@ -20,6 +20,9 @@ static const struct verb verbs[] = {
 	{ "capture", verb_capture,
 		"capture [NAME] INSTANCE [-w FILE] [-c COUNT]  packets, as "
 		"pcap" },
+	{ "log", verb_log,
+		"log show STORE [--json] [--follow]  the records of a store\n"
+		"  carryall log check STORE      verify it" },
 	{ "reload", verb_reload, "reload [NAME]        read the config again" },
 	{ "stop", verb_stop,
 		"stop [NAME]          stop it and remove all it made" },

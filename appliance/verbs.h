@@ -7,6 +7,7 @@ int verb_capture(int argc, char **argv);
 int verb_check(int argc, char **argv);
 int verb_instance(int argc, char **argv);
 int verb_keys(int argc, char **argv);
+int verb_log(int argc, char **argv);
 int verb_reload(int argc, char **argv);
 int verb_run(int argc, char **argv);
 int verb_status(int argc, char **argv);

@@ -34,6 +34,9 @@ static const int allowed[] = {
 	SCMP_SYS(recvmsg),
 	SCMP_SYS(sendto),
 	SCMP_SYS(sendmsg),
+	SCMP_SYS(pread64),
+	SCMP_SYS(io_uring_enter), /* what it may do: dataplane/log/uring.h */
+	SCMP_SYS(getrandom),
 	SCMP_SYS(munmap),
 	SCMP_SYS(madvise),
 	SCMP_SYS(brk),

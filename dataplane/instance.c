@@ -120,6 +120,10 @@ stats_begin(struct instance *in)
 	s->connections = 0;
 	s->half_open = 0;
 	s->memory_bytes = 0;
+	/* What it was doing last, and when, stays to be read at recovery. */
+	s->log.capacity = s->log.used = s->log.live = s->log.held = 0;
+	s->log.recover_us = s->log.recover_records = s->log.recovered = 0;
+	s->log.end = s->log.damaged = 0;
 	for (uint32_t i = 0; i < GRANT_SERVICES_MAX; i++)
 		s->service[i].connections = 0;
 	for (uint32_t i = 0; i < GRANT_BACKENDS_MAX; i++)
@@ -143,13 +147,35 @@ nf_init(struct instance *in, char *why, size_t len)
 {
 	in->env.stats = in->stats;
 	in->env.pool = in->vnic.pool;
+	in->env.log = in->log.log;
 	in->env.tsc_hz = rte_get_tsc_hz();
 	in->env.emit_ctx = in;
 	in->env.emit = emit;
 	in->tsc_per_us = in->env.tsc_hz / 1000000;
 	in->stats->tsc_hz = in->env.tsc_hz;
 	in->nf_state = in->nf->create(&in->env, why, len);
-	return in->nf_state == NULL ? -ENOMEM : 0;
+	if (in->nf_state == NULL)
+		return in->stats->log.end == PLOG_END_DAMAGED ? -EUCLEAN
+							      : -ENOMEM;
+	instance_log_start(&in->log);
+	return 0;
+}
+
+static int
+doors_init(struct instance *in, char *why, size_t len)
+{
+	int rc = mailbox_init(
+		&in->mailbox, INSTANCE_FD_MAILBOX, in->vnic.doorbell);
+
+	if (rc == 0 && in->log.uring != NULL) {
+		rc = mailbox_watch(
+			&in->mailbox, plog_uring_doorbell(in->log.uring));
+		if (rc != 0)
+			mailbox_fini(&in->mailbox);
+	}
+	if (rc != 0)
+		snprintf(why, len, "mailbox: %s", strerror(-rc));
+	return rc;
 }
 
 static uint64_t
@@ -184,15 +210,17 @@ instance_init(struct instance *in, char *why, size_t len)
 	rc = vnic_open(&in->vnic, g, why, len);
 	if (rc != 0)
 		return rc;
-	rc = nf_init(in, why, len);
+	rc = instance_log_open(&in->log, g, &in->stats->log, why, len);
 	if (rc != 0)
 		goto out_vnic;
-	rc = mailbox_init(&in->mailbox, INSTANCE_FD_MAILBOX, in->vnic.doorbell);
-	if (rc != 0) {
-		snprintf(why, len, "mailbox: %s", strerror(-rc));
-		goto out_nf;
-	}
+	rc = doors_init(in, why, len);
+	if (rc != 0)
+		goto out_log;
 	rc = confine(g->uid, g->gid, why, len);
+	if (rc != 0)
+		goto out_mailbox;
+	/* What is on the store was written by who had no privileges, either. */
+	rc = nf_init(in, why, len);
 	if (rc != 0)
 		goto out_mailbox;
 	in->spin_loops = instance_spin_loops(g, in->vnic.doorbell);
@@ -202,8 +230,8 @@ instance_init(struct instance *in, char *why, size_t len)
 
 out_mailbox:
 	mailbox_fini(&in->mailbox);
-out_nf:
-	in->nf->destroy(in->nf_state);
+out_log:
+	instance_log_close(&in->log);
 out_vnic:
 	vnic_close(&in->vnic);
 	return rc;
@@ -292,6 +320,7 @@ instance_fini(struct instance *in)
 	in->stats->state = STATS_STOPPED;
 	in->nf->destroy(in->nf_state);
 	in->n_out = 0;
+	instance_log_close(&in->log);
 	mailbox_fini(&in->mailbox);
 	grant_unmap(in->env.grant);
 }

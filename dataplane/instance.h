@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdint.h>
 
+#include "dataplane/instance_log.h"
 #include "dataplane/mailbox.h"
 #include "dataplane/nf.h"
 #include "dataplane/vnic.h"
@@ -23,7 +24,12 @@ enum instance_fd {
 	INSTANCE_FD_STATS,
 	INSTANCE_FD_NEXTHOPS,
 	INSTANCE_FD_MAILBOX,
+	INSTANCE_FD_STORE,   /* closed: no log is kept */
+	INSTANCE_FD_DAMAGED, /* a store to recover from, or closed */
 };
+
+/* Exit status: the store is damaged, put it aside and start again. */
+#define INSTANCE_EXIT_DAMAGED 3
 
 /* Packets that wait to be sent in one loop: a burst, and what it emits. */
 #define INSTANCE_OUT_MAX 256
@@ -42,6 +48,7 @@ struct instance {
 	uint32_t idle_loops;
 	uint32_t spin_loops; /* empty polls before it sleeps */
 	uint64_t tsc_per_us;
+	struct instance_log log;
 	volatile sig_atomic_t stop;
 
 	/* seldom */
@@ -52,7 +59,9 @@ struct instance {
 
 /*
  * Set up everything from the inherited descriptors. Returns 0, or -errno
- * with the reason in why[0..len); then the process should end.
+ * with the reason in why[0..len); then the process should end; with
+ * INSTANCE_EXIT_DAMAGED if it is -EUCLEAN. With 0 there may be a warning in
+ * why[0..len).
  */
 int instance_init(struct instance *in, char *why, size_t len);
 
@@ -79,6 +88,12 @@ uint32_t instance_spin_loops(const struct grant *grant, int doorbell);
  * only looks.
  */
 void instance_mail(struct instance *in, uint32_t timeout_us);
+
+/*
+ * Let the log write and take what was written, and tell the function when
+ * something has changed.
+ */
+void instance_log_poll(struct instance *in);
 
 /* Send all of in->out; what the VNIC refuses is freed and counted. */
 void instance_flush(struct instance *in);

@@ -6,7 +6,8 @@
  * sleeps on the doorbell until a packet, mail, or the function's next timer.
  * An instance that shares its core sleeps at once, so that the others get
  * their turn. Under load it makes no system call of its own but one look at
- * the mailbox per millisecond.
+ * the mailbox per millisecond, and one for each write of the log, which takes
+ * all records that came while the former was on its way.
  */
 #include <rte_cycles.h>
 #include <rte_pause.h>
@@ -74,6 +75,20 @@ instance_dispatch(struct instance *in, struct rte_mbuf **pkts, uint16_t n,
 	}
 }
 
+static inline uint64_t
+now_ms(const struct instance *in)
+{
+	return in->now_tsc / (in->tsc_per_us * 1000);
+}
+
+void
+instance_log_poll(struct instance *in)
+{
+	if (in->log.log != NULL && plog_poll(in->log.log, now_ms(in)) &&
+		in->nf->durable != NULL)
+		in->nf->durable(in->nf_state, in->now_tsc);
+}
+
 static inline uint16_t
 loop_packets(struct instance *in)
 {
@@ -101,6 +116,7 @@ loop_tick(struct instance *in)
 	if (in->nf->tick != NULL)
 		next_us = in->nf->tick(in->nf_state, in->now_tsc);
 	instance_mail(in, 0);
+	instance_log_alive(in->env.grant, &in->stats->log);
 	in->tick_tsc = in->now_tsc +
 		       in->tsc_per_us * (next_us < TICK_US ? next_us : TICK_US);
 	return next_us;
@@ -118,10 +134,16 @@ loop_idle(struct instance *in)
 		return;
 	}
 	next_us = loop_tick(in);
+	instance_log_poll(in);
 	if (next_us == 0 || in->n_out > 0)
 		return;
+	if (next_us > SLEEP_MAX_US)
+		next_us = SLEEP_MAX_US;
+	if (!instance_log_sleep(&in->log, now_ms(in), &next_us))
+		return;
 	in->stats->sleeps++;
-	instance_mail(in, next_us < SLEEP_MAX_US ? next_us : SLEEP_MAX_US);
+	instance_mail(in, next_us);
+	instance_log_awake(&in->log);
 	in->tick_tsc = 0;
 }
 
@@ -133,6 +155,7 @@ loop_once(struct instance *in)
 
 	if (in->now_tsc >= in->tick_tsc)
 		busy |= loop_tick(in) == 0;
+	instance_log_poll(in);
 	if (in->n_out > 0) {
 		instance_flush(in);
 		busy = 1;

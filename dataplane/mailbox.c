@@ -10,9 +10,10 @@
 enum source { SOURCE_LISTENER, SOURCE_PEER, SOURCE_DOORBELL };
 
 static int
-watch(struct mailbox *box, int fd, enum source source)
+watch(struct mailbox *box, int fd, enum source source, uint32_t more)
 {
-	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = source };
+	struct epoll_event ev = { .events = EPOLLIN | more,
+		.data.u32 = source };
 
 	return epoll_ctl(box->epoll, EPOLL_CTL_ADD, fd, &ev) == 0 ? 0 : -errno;
 }
@@ -27,12 +28,18 @@ mailbox_init(struct mailbox *box, int listener, int doorbell)
 	box->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (box->epoll < 0)
 		return -errno;
-	rc = watch(box, listener, SOURCE_LISTENER);
+	rc = watch(box, listener, SOURCE_LISTENER, 0);
 	if (rc == 0 && doorbell >= 0)
-		rc = watch(box, doorbell, SOURCE_DOORBELL);
+		rc = watch(box, doorbell, SOURCE_DOORBELL, 0);
 	if (rc != 0)
 		close(box->epoll);
 	return rc;
+}
+
+int
+mailbox_watch(struct mailbox *box, int fd)
+{
+	return watch(box, fd, SOURCE_DOORBELL, EPOLLET);
 }
 
 static void
@@ -57,7 +64,7 @@ peer_accept(struct mailbox *box)
 	if (box->peer >= 0)
 		peer_close(box);
 	box->peer = fd;
-	if (watch(box, fd, SOURCE_PEER) != 0)
+	if (watch(box, fd, SOURCE_PEER, 0) != 0)
 		peer_close(box);
 }
 
@@ -122,8 +129,8 @@ void
 mailbox_poll(struct mailbox *box, unsigned int timeout_us,
 	mailbox_handler handler, void *ctx)
 {
-	struct epoll_event ev[3];
-	int n = epoll_wait(box->epoll, ev, 3, (int)(timeout_us + 999) / 1000);
+	struct epoll_event ev[4];
+	int n = epoll_wait(box->epoll, ev, 4, (int)(timeout_us + 999) / 1000);
 
 	for (int i = 0; i < n; i++) {
 		if (ev[i].data.u32 == SOURCE_LISTENER)

@@ -27,6 +27,12 @@ typedef void (*mailbox_handler)(void *ctx, struct mail *mail, int fd);
 int mailbox_init(struct mailbox *box, int listener, int doorbell);
 
 /*
+ * Wake mailbox_poll() also when `fd` becomes readable: once each time, it
+ * need not be read. 0 or -errno.
+ */
+int mailbox_watch(struct mailbox *box, int fd);
+
+/*
  * Wait up to `timeout_us` (0: only look) for mail or the doorbell, and handle
  * the mail. Never blocks on a peer that is slow.
  */

@@ -21,7 +21,7 @@
  *   +---------------+---------------+-------------------------------+
  *   | seq                           | lsn of the first record       | 32
  *   +-------------------------------+-------------------------------+
- *   | boot                          | boot_ms                       | 48
+ *   | boot          |behind |       | boot_ms                       | 48
  *   +-------------------------------+---------------+-------+-------+
  *   | wall_ms                       | epoch         |records| used  | 64
  *   +-------------------------------+---------------+-------+-------+
@@ -41,6 +41,8 @@
  *           recovery had to end: sessions count up, along the chain the epoch
  *           never falls
  *   lsn     records are numbered without a gap
+ *   behind  all blocks before seq - behind were durable when this one was
+ *           sealed: if one of them is not good, something durable was lost
  *
  * The records that count are those of blocks tail, tail + 1, ... up to the
  * first that is not good in this sense: see read.h.
@@ -86,8 +88,10 @@ struct plog_head {
 	uint32_t crc;
 	uint64_t store;
 	uint64_t seq;
-	uint64_t lsn;     /* of the first record; counts from 1 */
-	uint64_t boot;    /* which start of the machine */
+	uint64_t lsn;    /* of the first record; counts from 1 */
+	uint32_t boot;   /* which start of the machine: low bits of it */
+	uint16_t behind; /* blocks before it that were not durable yet */
+	uint16_t pad;
 	uint64_t boot_ms; /* CLOCK_BOOTTIME when it was sealed */
 	uint64_t wall_ms; /* CLOCK_REALTIME likewise */
 	uint32_t epoch;

@@ -17,6 +17,7 @@ struct plog_done {
 
 struct plog_io {
 	void *ctx;
+	uint64_t size; /* bytes that the store has; 0: not known */
 
 	/*
 	 * Read up to `len` bytes at `off` into buf (aligned to a block); the
@@ -27,7 +28,7 @@ struct plog_io {
 
 	/*
 	 * Writes will come from base[0..len), aligned to a block, which stays
-	 * as long as the log. Once, before the first write. 0 or -errno. NULL
+	 * as long as the log. Once, when the log is made. 0 or -errno. NULL
 	 * where nothing is written.
 	 */
 	int (*attach)(void *ctx, void *base, size_t len);

@@ -86,7 +86,7 @@ struct plog {
 	uint64_t limit;   /* first block that there is no room for on disk */
 
 	struct plog_inner *inner;
-};
+} __attribute__((aligned(64)));
 
 /*
  * Read the superblock of the store. The log, or NULL with the reason in
@@ -112,8 +112,8 @@ int plog_replay(struct plog *log, plog_record_fn fn, void *ctx,
  */
 uint64_t plog_age_ms(const struct plog *log, const struct plog_head *block);
 
-/* Begin a session behind what was replayed. 0 or -errno. */
-int plog_start(struct plog *log);
+/* Begin a session behind what was replayed. */
+void plog_start(struct plog *log);
 
 /* Wait for what was appended, at most `timeout_ms`, and free all. */
 void plog_destroy(struct plog *log, uint32_t timeout_ms);
@@ -199,6 +199,13 @@ void plog_checkpoint_begin(struct plog *log);
  * if records were missed since the beginning: then another one is due.
  */
 void plog_checkpoint_end(struct plog *log);
+
+/*
+ * For owners that need no checkpoints: nothing before block `seq` is needed
+ * (a record's block is log->head when it was appended). The tail follows when
+ * room gets short.
+ */
+void plog_trim(struct plog *log, uint64_t seq);
 
 /* Between begin and end? */
 bool plog_checkpoint_running(const struct plog *log);

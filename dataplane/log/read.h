@@ -9,9 +9,9 @@
  *
  * Up to `PLOG_WINDOW` blocks may be in flight at once and reach the disk in
  * any order, so behind the end there may be good blocks that nobody was told
- * of; they are not part of the log. A good block of the chain's future
- * further away than that says that something durable was lost in between:
- * then the store is damaged.
+ * of; they are not part of the log. But each block says how many before it
+ * were not durable yet when it was sealed. One that knew the block at the
+ * end to be durable says that it was lost since: the store is damaged.
  */
 #ifndef CARRYALL_LOG_READ_H
 #define CARRYALL_LOG_READ_H

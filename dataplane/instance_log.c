@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "dataplane/instance_log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "dataplane/instance.h"
+
+#define DEPTH    4
+#define LAST_MS  2000u
+
+static bool
+is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+/* The store that was put aside, if there is one to recover from. */
+static const struct plog_io *
+damaged_open(struct instance_log *l)
+{
+	struct stat st;
+
+	l->damaged.fd = -1;
+	if (!is_open(INSTANCE_FD_DAMAGED))
+		return NULL;
+	l->damaged.fd = INSTANCE_FD_DAMAGED;
+	if (fstat(l->damaged.fd, &st) == 0)
+		l->damaged.size = (uint64_t)st.st_size;
+	l->damaged_io = plog_file_io(&l->damaged);
+	return &l->damaged_io;
+}
+
+/* What an instance cannot mend says itself; what is damaged is put aside. */
+static int
+log_make(struct instance_log *l, const struct grant *grant,
+	struct stats_log *stats, char *why, size_t len)
+{
+	const struct plog_params p = {
+		.io = plog_uring_io(l->uring),
+		.size = grant->store.size,
+		.damaged = damaged_open(l),
+		.function = grant->type,
+		.boot = grant->store.boot,
+		.depth = DEPTH,
+		.stats = stats,
+	};
+	int err;
+
+	l->log = plog_create(&p, &err, why, len);
+	if (l->log != NULL)
+		return 0;
+	stats->error = (uint32_t)-err;
+	return err == -EBADMSG || err == -ENODATA ? -EUCLEAN : err;
+}
+
+int
+instance_log_open(struct instance_log *l, const struct grant *grant,
+	struct stats_log *stats, char *why, size_t len)
+{
+	int rc;
+
+	l->damaged.fd = -1;
+	stats->state = PLOG_NONE;
+	if (grant->store.durability == GRANT_DURABILITY_NONE)
+		return 0;
+	/* Until it is there, it is not kept: state and error say so. */
+	stats->state = PLOG_FAILING;
+	stats->error = ENODEV;
+	if (!is_open(INSTANCE_FD_STORE))
+		return 0;
+	l->uring = plog_uring_create(INSTANCE_FD_STORE, grant->store.size,
+		grant->store.flush != GRANT_FLUSH_NONE, why, len);
+	if (l->uring == NULL)
+		return 0;
+	rc = log_make(l, grant, stats, why, len);
+	if (rc == 0) {
+		stats->state = PLOG_STARTING;
+		stats->error = 0;
+		return 0;
+	}
+	plog_uring_destroy(l->uring);
+	l->uring = NULL;
+	return rc == -EUCLEAN ? rc : 0;
+}
+
+void
+instance_log_start(struct instance_log *l)
+{
+	if (l->log == NULL)
+		return;
+	plog_start(l->log);
+	if (l->damaged.fd >= 0)
+		close(l->damaged.fd);
+	l->damaged.fd = -1;
+}
+
+void
+instance_log_close(struct instance_log *l)
+{
+	if (l->log == NULL)
+		return;
+	plog_destroy(l->log, LAST_MS);
+	plog_uring_destroy(l->uring);
+	l->log = NULL;
+}
+
+void
+instance_log_alive(const struct grant *grant, struct stats_log *stats)
+{
+	struct timespec ts;
+
+	if (grant->store.durability == GRANT_DURABILITY_NONE)
+		return;
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	stats->alive_ms =
+		(uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	stats->boot = grant->store.boot;
+}
+
+bool
+instance_log_sleep(struct instance_log *l, uint64_t now_ms, uint32_t *us)
+{
+	uint32_t wait_ms;
+
+	if (l->log == NULL)
+		return true;
+	wait_ms = plog_wait_ms(l->log, now_ms);
+	if (wait_ms == 0)
+		return false;
+	if (wait_ms < *us / 1000)
+		*us = wait_ms * 1000;
+	return plog_uring_sleep(l->uring);
+}
+
+void
+instance_log_awake(struct instance_log *l)
+{
+	if (l->log != NULL)
+		plog_uring_awake(l->uring);
+}
