@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A load balancer with a log on the bench, and its crash: the store in memory
+ * stays, all else goes.
+ */
+#ifndef LB_LOG_H
+#define LB_LOG_H
+
+#include <stdio.h>
+
+#include "lb_lab.h"
+#include "nf/lb/lb.h"
+#include "nf/lb/record.h"
+#include "store_mem.h"
+
+#define CLIENT "192.0.2.1"
+#define VIP    "10.0.0.80"
+#define SNAT   "10.0.0.9"
+#define BACK   "10.0.1.21"
+
+#define DROP(r) NF_DROP(LB_DROP_##r)
+
+#define SLOTS 256
+
+static struct {
+	struct mem mem;
+	struct mem_clock clock;
+	uint64_t boot;
+} bench;
+
+static struct lb *
+the_lb(void)
+{
+	return lab.lb;
+}
+
+/* Open the store on the bench for the grant that is there. */
+MAYBE void
+log_open(const struct plog_io *damaged)
+{
+	const struct plog_params p = { .io = mem_io(&bench.mem),
+		.size = bench.mem.size,
+		.damaged = damaged,
+		.function = "lb",
+		.boot = bench.boot,
+		.depth = 4,
+		.clock = mem_clock,
+		.clock_ctx = &bench.clock,
+		.stats = &lab.stats.log };
+	char why[256] = "";
+	int err;
+
+	lab.log = plog_create(&p, &err, why, sizeof(why));
+	ck_assert_msg(lab.log != NULL, "%d: %s", err, why);
+	lab.grant.store.boot = bench.boot;
+}
+
+MAYBE void
+bench_make(uint64_t slots)
+{
+	mem_make(&bench.mem, slots, "lb");
+	bench.clock = (struct mem_clock){ .boot_ms = 5000000,
+		.wall_ms = 1700000000000 };
+	bench.boot = 77;
+}
+
+/* Until all is durable. */
+MAYBE void
+log_settle(void)
+{
+	for (int i = 0; i < 10000 && lab.log->durable < lab.log->lsn; i++)
+		lab_poll();
+	for (int i = 0; i < 10; i++)
+		lab_poll();
+	ck_assert_uint_eq(lab.log->durable, lab.log->lsn);
+}
+
+/* Let time pass, on all clocks. */
+MAYBE void
+pass(uint64_t ms)
+{
+	lab_pass(ms);
+	bench.clock.boot_ms += ms;
+	bench.clock.wall_ms += ms;
+	lab.stats.log.alive_ms = bench.clock.boot_ms;
+	lab.stats.log.boot = bench.boot;
+}
+
+/* The process ends: what is not on the store is lost. */
+MAYBE void
+crash(void)
+{
+	LAB_NF.destroy(lab.lb);
+	lab.lb = NULL;
+	plog_destroy(lab.log, 0);
+	lab.log = NULL;
+	mem_drop(&bench.mem);
+	rte_pktmbuf_free(lab.emitted);
+	lab.emitted = NULL;
+	ck_assert_uint_eq(rte_mempool_avail_count(lab_pool), lab.pool_full);
+}
+
+/* `ms` later: the next process, on what is on the store. */
+MAYBE void
+restart(uint64_t ms)
+{
+	lab.now_us += ms * 1000;
+	bench.clock.boot_ms += ms;
+	bench.clock.wall_ms += ms;
+	log_open(NULL);
+	lab_start();
+}
+
+MAYBE void
+bench_end(void)
+{
+	LAB_NF.destroy(lab.lb);
+	plog_destroy(lab.log, 0);
+	rte_pktmbuf_free(lab.emitted);
+	mem_free(&bench.mem);
+	ck_assert_uint_eq(rte_mempool_avail_count(lab_pool), lab.pool_full);
+	memset(&lab, 0, sizeof(lab));
+}
+
+/* The usual grant: IPv4 and IPv6, one backend each; not yet started. */
+MAYBE void
+grant_simple(uint8_t proto, uint32_t durability)
+{
+	lab_grant();
+	lab.grant.store.durability = durability;
+	lab.grant.store.size = bench.mem.size;
+	lab_service(VIP, 80, proto);
+	lab_backend(BACK, 8080, 1);
+	lab_service("fd00::80", 80, proto);
+	lab_backend("fd01::21", 8080, 1);
+	lab_snat(SNAT);
+	lab_snat("fd00::9");
+}
+
+MAYBE void
+start_simple(uint8_t proto, uint32_t durability)
+{
+	bench_make(SLOTS);
+	grant_simple(proto, durability);
+	log_open(NULL);
+	lab_start();
+	log_settle();
+}
+
+MAYBE struct spec
+syn(uint16_t port)
+{
+	return (struct spec)SPEC(CLIENT, VIP, port, 80, IPPROTO_TCP,
+		.flags = PACKET_SYN, .seq = 1000);
+}
+
+MAYBE struct spec
+from_client(uint16_t port, uint8_t flags, uint32_t seq, uint32_t ack)
+{
+	return (struct spec)SPEC(CLIENT, VIP, port, 80, IPPROTO_TCP,
+		.flags = flags, .seq = seq, .ack = ack);
+}
+
+MAYBE struct spec
+from_backend(uint16_t port, uint8_t flags, uint32_t seq, uint32_t ack)
+{
+	return (struct spec)SPEC(BACK, SNAT, 8080, port, IPPROTO_TCP,
+		.flags = flags, .seq = seq, .ack = ack);
+}
+
+/* Records of the store as it is, in order. */
+struct record {
+	uint16_t kind, len;
+	uint32_t data[16];
+};
+
+struct records {
+	struct record r[4096];
+	uint32_t n;
+};
+
+MAYBE int
+records_add(void *ctx, const struct plog_record *rec)
+{
+	struct records *all = ctx;
+	struct record *r = &all->r[all->n];
+
+	if (rec->kind == RECORD_ALIVE && rec->len != 4)
+		return 0; /* a test's filling */
+	ck_assert_uint_lt(all->n, RTE_DIM(all->r));
+	ck_assert_uint_le(rec->len, sizeof(r->data));
+	ck_assert_uint_le(plog_record_bytes(rec->len), 64);
+	r->kind = rec->kind;
+	r->len = rec->len;
+	memcpy(r->data, rec->data, rec->len);
+	all->n++;
+	return 0;
+}
+
+MAYBE void
+records_read(struct records *all)
+{
+	const struct plog_io io = mem_io(&bench.mem);
+	struct plog_report report;
+	struct plog_super super;
+	char why[256];
+
+	all->n = 0;
+	ck_assert_int_eq(
+		plog_super_read(&io, bench.mem.size, &super, why, sizeof(why)),
+		0);
+	ck_assert_int_eq(plog_scan(&io, &super, super.tail, 1, records_add, all,
+				 &report),
+		0);
+}
+
+/* How many of `kind`, of connections in `state` (any: FLOW_FREE). */
+MAYBE uint32_t
+records_count(uint16_t kind, enum flow_state state)
+{
+	static struct records all;
+	uint32_t n = 0;
+
+	records_read(&all);
+	for (uint32_t i = 0; i < all.n; i++) {
+		const struct record_conn *c = (const void *)all.r[i].data;
+
+		n += all.r[i].kind == kind &&
+		     (state == FLOW_FREE || c->state == state);
+	}
+	return n;
+}
+
+#endif
