@@ -172,16 +172,18 @@ reserve_snats(struct recovery *r)
 static int
 is_consistent(const struct recovery *r, const struct flow *f)
 {
-	const struct slot *s = &r->image.service[f->service];
 	const bool udp = f->state == FLOW_UDP || f->state == FLOW_UDP_NEW;
 	const bool v6 = (f->flags & FLOW_F_V6) != 0;
+	const struct meaning *s, *b, *a;
 
 	if (!image_is_defined(&r->image, f))
 		return 0;
-	return r->image.backend[f->backend].is.of == f->service &&
-	       s->is.of == (udp ? IPPROTO_UDP : IPPROTO_TCP) &&
-	       v6 == !ip_addr_is_v4(&s->is.addr) &&
-	       v6 == !ip_addr_is_v4(&r->image.snat[f->snat].is.addr);
+	s = &r->image.service[f->service].is;
+	b = &r->image.backend[f->backend].is;
+	a = &r->image.snat[f->snat].is;
+	return b->of == f->service &&
+	       s->of == (udp ? IPPROTO_UDP : IPPROTO_TCP) &&
+	       v6 == !ip_addr_is_v4(&s->addr) && v6 == !ip_addr_is_v4(&a->addr);
 }
 
 /* Do both sides' packets still come to this instance? */

@@ -75,15 +75,20 @@ log_settle(void)
 	ck_assert_uint_eq(lab.log->durable, lab.log->lsn);
 }
 
-/* Let time pass, on all clocks. */
+/* Let time pass, on all clocks alike. */
 MAYBE void
 pass(uint64_t ms)
 {
-	lab_pass(ms);
-	bench.clock.boot_ms += ms;
-	bench.clock.wall_ms += ms;
-	lab.stats.log.alive_ms = bench.clock.boot_ms;
-	lab.stats.log.boot = bench.boot;
+	while (ms > 0) {
+		uint64_t some = RTE_MIN(ms, 1000u);
+
+		lab_pass(some);
+		bench.clock.boot_ms += some;
+		bench.clock.wall_ms += some;
+		lab.stats.log.alive_ms = bench.clock.boot_ms;
+		lab.stats.log.boot = bench.boot;
+		ms -= some;
+	}
 }
 
 /* The process ends: what is not on the store is lost. */
@@ -229,6 +234,116 @@ records_count(uint16_t kind, enum flow_state state)
 		     (state == FLOW_FREE || c->state == state);
 	}
 	return n;
+}
+
+/* The backend that the balancer chose for the client's port. */
+MAYBE const char *
+backend_of(uint16_t port)
+{
+	static char text[INET6_ADDRSTRLEN];
+	const struct lb *lb = the_lb();
+
+	for (uint32_t i = 0; i < lb->flows.n; i++) {
+		const struct flow *f = &lb->flows.flow[i];
+
+		if (f->state == FLOW_FREE || f->client_port != htons(port))
+			continue;
+		return inet_ntop(AF_INET, &lb->backend[f->backend].addr.w[3],
+			text, sizeof(text));
+	}
+	ck_abort_msg("no connection from port %u", port);
+	return NULL;
+}
+
+MAYBE struct spec
+reply(uint16_t port, uint16_t snat_port, uint8_t flags, uint32_t seq,
+	uint32_t ack)
+{
+	struct spec s = from_backend(snat_port, flags, seq, ack);
+
+	s.src = backend_of(port);
+	return s;
+}
+
+/* All gauges agree with the table. */
+MAYBE void
+consistent(void)
+{
+	const struct lb *lb = the_lb();
+	uint32_t live = 0, half = 0, by_backend = 0, by_service = 0, snat = 0;
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < lb->flows.n; i++) {
+		const struct flow *f = &lb->flows.flow[i];
+
+		live += f->state != FLOW_FREE;
+		half += f->state == FLOW_SYN || f->state == FLOW_SYN_RCVD ||
+			f->state == FLOW_UDP_NEW;
+		if (f->state != FLOW_FREE)
+			bytes += f->flags & FLOW_F_V6 ? RECORD_BYTES_V6
+						      : RECORD_BYTES_V4;
+	}
+	for (uint32_t i = 0; i < LB_BACKENDS; i++) {
+		by_backend += lb->backend[i].conns;
+		ck_assert_uint_eq(
+			lb->backend[i].conns, lab.stats.backend[i].connections);
+	}
+	for (uint32_t i = 0; i < LB_SERVICES; i++)
+		by_service += lb->service[i].conns;
+	for (uint32_t i = 0; i < LB_SNATS; i++)
+		snat += lb->snat[i].conns;
+	ck_assert_uint_eq(lb->flows.live, live);
+	ck_assert_uint_eq(lb->flows.half, half);
+	ck_assert_uint_eq(lab.stats.connections, live);
+	ck_assert_uint_eq(lab.stats.half_open, half);
+	ck_assert_uint_eq(by_backend, live);
+	ck_assert_uint_eq(by_service, live);
+	ck_assert_uint_eq(snat, live);
+	ck_assert_uint_eq(lb->live_bytes, bytes);
+	for (uint32_t i = lb->flows.free; i != WHEEL_NONE;
+		i = lb->flows.flow[i].link.next) {
+		ck_assert_uint_eq(lb->flows.flow[i].state, FLOW_FREE);
+		live++;
+	}
+	ck_assert_uint_eq(live, lb->flows.n);
+}
+
+/* Of all that was logged so much came back, and the rest was lost so. */
+MAYBE void
+expect(uint64_t recovered, uint64_t config, uint64_t expired, uint64_t other)
+{
+	ck_assert_uint_eq(lab.stats.log.recovered, recovered);
+	ck_assert_uint_eq(lab.stats.log.lost_config, config);
+	ck_assert_uint_eq(lab.stats.log.lost_expired, expired);
+	ck_assert_uint_eq(lab.stats.log.lost_other, other);
+	ck_assert_uint_eq(lab.stats.connections, recovered);
+	consistent();
+}
+
+/* What the checkpoint after a loss says is what was left. */
+MAYBE void
+expect_checkpoint(void)
+{
+	uint64_t n = lab.stats.log.recovered;
+
+	pass(2000);
+	log_settle();
+	ck_assert_uint_ge(lab.stats.log.checkpoints, 1);
+	crash();
+	restart(0);
+	ck_assert_uint_eq(lab.stats.log.recovered, n);
+	bench_end();
+}
+
+/* Until memory is half full. */
+MAYBE void
+press(void)
+{
+	bench.mem.auto_done = false;
+	while (!plog_pressed(lab.log)) {
+		ck_assert_ptr_nonnull(plog_reserve(lab.log, RECORD_ALIVE, 60));
+		lab_poll();
+	}
 }
 
 #endif
