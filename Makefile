@@ -65,7 +65,7 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla \
 	-Wstrict-prototypes -Wpointer-arith -Wundef -Wformat=2
 OPT  ?= -O3 -g
 PKGS := libbpf libconfig libnl-route-3.0 libcap-ng libseccomp jansson \
-	libsystemd liburing libisal
+	libsystemd libisal
 BASE_FLAGS = -std=gnu11 $(OPT) $(WARN) -D_GNU_SOURCE -I. -I$(GEN) \
 	-DCARRYALL_VERSION='"$(VERSION)"' -MMD -MP $(SAN)
 # System headers by -isystem: their warnings are not ours.
@@ -82,7 +82,8 @@ DPDK_LDLIBS  := -Wl,--whole-archive \
 	$(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
 	-Wl,--start-group $(DPDK_LIBS:%=-l:librte_%.a) -Wl,--end-group \
 	-lxdp -lbpf -lelf -lz -lnuma -lbsd -lpthread -ldl -lm
-LDLIBS = $(DPDK_LDLIBS) $(shell pkg-config --libs $(PKGS))
+# liburing's shared library does not export all that its header has.
+LDLIBS = $(DPDK_LDLIBS) $(shell pkg-config --libs $(PKGS)) -l:liburing.a
 LDFLAGS = $(SAN) -Wl,-z,relro,-z,now
 
 # --- objects ---------------------------------------------------------------

@@ -10,8 +10,8 @@
 
 #include "dataplane/instance.h"
 
-#define DEPTH    4
-#define LAST_MS  2000u
+#define DEPTH   4
+#define LAST_MS 2000u
 
 static bool
 is_open(int fd)

@@ -753,10 +753,7 @@ void
 plog_start(struct plog *log)
 {
 	struct plog_inner *in = log->inner;
-	int rc = in->params.io.attach(in->params.io.ctx, in->memory, LOG_BYTES);
 
-	if (rc != 0)
-		return rc;
 	in->started = true;
 	in->super.epoch++;
 	in->tail_wanted = in->super.tail;
