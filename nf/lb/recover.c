@@ -38,6 +38,7 @@
 
 #include "nf/lb/image.h"
 #include "nf/lb/record.h"
+#include "nf/lb/sched.h"
 #include "nf/lb/snat.h"
 
 /* stats->log.alive_ms, and the log's last block, are this old at most. */
@@ -387,6 +388,22 @@ link_image(struct recovery *r)
 	flow_table_recount(t);
 }
 
+/* Schedulers count a million connections at once, not one by one. */
+static void
+scheds_stop(struct lb *lb)
+{
+	for (uint32_t i = 0; i < LB_BACKENDS; i++)
+		lb->backend[i].member = LB_NONE;
+}
+
+static void
+scheds_start(struct lb *lb)
+{
+	for (uint32_t i = 0; i < LB_SERVICES; i++)
+		if (lb->service[i].sched != NULL)
+			sched_start(lb, lb->service[i].sched);
+}
+
 /* --- all of it --- */
 
 static uint64_t
@@ -414,9 +431,11 @@ run(struct recovery *r, char *why, size_t len)
 	rc = lb_load(r->lb, why, len);
 	if (rc != 0)
 		return rc;
+	scheds_stop(r->lb);
 	link_image(r);
 	if (r->image.spill.size > 0)
 		link_spilled(r);
+	scheds_start(r->lb);
 	lb_publish(r->lb);
 	return 0;
 }
