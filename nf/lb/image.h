@@ -34,7 +34,7 @@ struct slot {
 	struct meaning is;
 	uint32_t since; /* number of its definition */
 	bool used;
-	bool live; /* the grant has it, in the same slot; image_*: false */
+	bool live; /* the grant has it, in the same slot: recover.c */
 };
 
 struct image {

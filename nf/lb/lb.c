@@ -140,7 +140,7 @@ mac_differs(struct lb *lb, struct flow *f, const uint8_t *mac)
 	if (f->mac_news == news) {
 		memcpy(f->client_mac, mac, sizeof(f->client_mac));
 		news = 0;
-		if (lb->log != NULL)
+		if (f->logged)
 			lb_log_change(lb, f);
 	}
 	f->mac_news = news;

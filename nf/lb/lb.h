@@ -304,7 +304,7 @@ lb_owns(const struct lb *lb, uint32_t bucket)
 	return (lb->own[bucket / 64] >> (bucket % 64)) & 1;
 }
 
-/* --- the log: log.c; all but lb_log_busy() only where there is one --- */
+/* --- the log: log.c; all but lb_log_redefine() only where there is one --- */
 
 /* 1 if a new connection could not be logged, so should not be opened. */
 int lb_log_busy(const struct lb *lb);

@@ -338,8 +338,14 @@ enter(struct lb *lb, struct flow *f, const struct packet *p,
 static struct flow *
 take_entry(struct lb *lb, const struct packet *p, struct lb_opening *o)
 {
-	struct flow *f = make_room(lb) ? flow_alloc(&lb->flows) : NULL;
+	struct flow *f;
 
+	/* Before room is made: what is refused should evict nothing. */
+	if (lb->sync && lb_log_busy(lb)) {
+		o->verdict = NF_DROP(LB_DROP_LOG_BUSY);
+		return NULL;
+	}
+	f = make_room(lb) ? flow_alloc(&lb->flows) : NULL;
 	if (f == NULL) {
 		o->verdict = NF_DROP(LB_DROP_TABLE_FULL);
 		return NULL;
@@ -358,12 +364,7 @@ lb_open_enter(struct lb *lb, const struct packet *p, struct lb_opening *o)
 
 	if (o->verdict != NF_TX)
 		return NULL;
-	if (lb->sync && lb_log_busy(lb)) {
-		o->verdict = NF_DROP(LB_DROP_LOG_BUSY);
-		f = NULL;
-	} else {
-		f = take_entry(lb, p, o);
-	}
+	f = take_entry(lb, p, o);
 	if (f == NULL)
 		snat_give(lb, chosen_endpoint(lb, o), o->snat, o->snat_port);
 	return f;

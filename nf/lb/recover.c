@@ -20,7 +20,8 @@
  * time-outs go on, so no connection is expired before its time, and one that
  * had been idle gets that much more. States whose time-out is fixed when they
  * begin are known exactly. What passes between here and the first packet does
- * not count.
+ * not count. Only if the machine went down while the log was in trouble is the
+ * last block no measure, and a time-out may be cut by as long as that was.
  *
  * What is dropped or moved is not undone in the log one by one: a checkpoint,
  * due as soon as the log is started, says what is left.

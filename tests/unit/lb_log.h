@@ -265,6 +265,30 @@ reply(uint16_t port, uint16_t snat_port, uint8_t flags, uint32_t seq,
 	return s;
 }
 
+/* Ports in use, by the sets of all endpoints: snat.c. */
+MAYBE uint32_t
+ports_used(void)
+{
+	const struct lb *lb = the_lb();
+	uint32_t used = 0, bits = 0;
+
+	for (uint32_t i = 0; i < LB_BACKENDS * LB_SNATS; i++) {
+		const struct lb_endpoint *e = &lb->endpoint[i / LB_SNATS];
+		const uint8_t *set = e->refs ? e->ports[i % LB_SNATS] : NULL;
+
+		for (uint32_t b = 0; set != NULL && b < lb->n_own; b++) {
+			const uint8_t *at = set + (size_t)b * lb->port_bytes;
+
+			used += packet_get32(at + 4);
+			for (uint32_t k = 8; k < lb->port_bytes; k += 4)
+				bits += (uint32_t)__builtin_popcount(
+					packet_get32(at + k));
+		}
+	}
+	ck_assert_uint_eq(used, bits);
+	return used;
+}
+
 /* All gauges agree with the table. */
 MAYBE void
 consistent(void)
@@ -300,6 +324,7 @@ consistent(void)
 	ck_assert_uint_eq(by_service, live);
 	ck_assert_uint_eq(snat, live);
 	ck_assert_uint_eq(lb->live_bytes, bytes);
+	ck_assert_uint_eq(ports_used(), live);
 	for (uint32_t i = lb->flows.free; i != WHEEL_NONE;
 		i = lb->flows.flow[i].link.next) {
 		ck_assert_uint_eq(lb->flows.flow[i].state, FLOW_FREE);

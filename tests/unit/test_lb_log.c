@@ -462,6 +462,68 @@ START_TEST(test_waits_for_device)
 }
 END_TEST
 
+/* Others fill the store while a checkpoint is under way: it begins again. */
+START_TEST(test_checkpoint_starved)
+{
+	bench_make(64);
+	grant_simple(IPPROTO_TCP, GRANT_DURABILITY_BATCH);
+	log_open(NULL);
+	lab_start();
+	for (uint16_t i = 1; i <= 900; i++)
+		lab_connect(CLIENT, i, BACK);
+	log_settle();
+	plog_missed(lab.log);
+	while (!plog_checkpoint_running(lab.log)) {
+		nf_lb.tick(lab.lb, lab.now_us);
+		lab_poll();
+	}
+	for (int i = 0; i < 100000 && lab.log->head < lab.log->limit; i++) {
+		plog_reserve(lab.log, RECORD_ALIVE, 60);
+		lab_poll();
+	}
+	ck_assert_uint_eq(lab.log->head, lab.log->limit);
+	pass(1000);
+	log_settle();
+	ck_assert_uint_ge(lab.stats.log.checkpoints, 1);
+	ck_assert(plog_healthy(lab.log));
+	crash();
+	restart(0);
+	ck_assert_uint_eq(lab.stats.log.recovered, 900);
+	bench_end();
+}
+END_TEST
+
+/* The store is too small for what is live: said, served on, caught up. */
+START_TEST(test_store_too_small)
+{
+	bench_make(16);
+	grant_simple(IPPROTO_TCP, GRANT_DURABILITY_BATCH);
+	log_open(NULL);
+	lab_start();
+	for (uint16_t i = 1; i <= 1000; i++) {
+		lab_connect(CLIENT, i, BACK);
+		lab_pass(1);
+	}
+	pass(1000);
+	ck_assert_uint_eq(lab.stats.log.state, PLOG_FULL);
+	ck_assert_uint_eq(lab.stats.log.fulls, 1);
+	ck_assert_uint_eq(lab.stats.connections, 1000);
+	for (uint16_t i = 1; i <= 800; i++)
+		lab_pass_through(
+			from_client(i, PACKET_FIN | PACKET_ACK, 1001, 5001));
+	pass(31000);
+	ck_assert_uint_eq(lab.stats.connections, 200);
+	log_settle();
+	ck_assert_uint_eq(lab.stats.log.state, PLOG_OK);
+	crash();
+	restart(0);
+	ck_assert_uint_eq(lab.stats.log.recovered, 200);
+	for (uint16_t i = 801; i <= 1000; i++)
+		lab_pass_through(from_client(i, PACKET_ACK, 1001, 5001));
+	bench_end();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -483,6 +545,8 @@ main(void)
 	tcase_add_test(tc, test_churn);
 	tcase_add_test(tc, test_slices);
 	tcase_add_test(tc, test_waits_for_device);
+	tcase_add_test(tc, test_checkpoint_starved);
+	tcase_add_test(tc, test_store_too_small);
 	suite_add_tcase(suite, tc);
 	return lab_run(suite);
 }

@@ -191,6 +191,31 @@ START_TEST(test_least_connections)
 }
 END_TEST
 
+/* All ports are in use before and after; then they are given back. */
+START_TEST(test_ports_out)
+{
+	bench_make(SLOTS);
+	grant_simple(IPPROTO_TCP, GRANT_DURABILITY_BATCH);
+	lab.grant.services[0].flags = STEER_F_HASH_SOURCE;
+	lab.grant.buckets = 1024;
+	lab_own(0xff);
+	log_open(NULL);
+	lab_start();
+	for (uint16_t i = 1; i <= 63; i++)
+		lab_connect(CLIENT, i, BACK);
+	ck_assert_uint_eq(lab_try(syn(64)), DROP(NO_SNAT_PORT));
+	log_settle();
+	crash();
+	restart(0);
+	expect(63, 0, 0, 0);
+	ck_assert_uint_eq(lab_try(syn(64)), DROP(NO_SNAT_PORT));
+	pass(700000);
+	ck_assert_uint_eq(lab.stats.connections, 0);
+	consistent();
+	bench_end();
+}
+END_TEST
+
 /* --- stores in trouble --- */
 
 START_TEST(test_damaged)
@@ -458,6 +483,7 @@ main(void)
 	tcase_add_test(tc, test_shrunk);
 	tcase_add_test(tc, test_shrunk_moved);
 	tcase_add_test(tc, test_least_connections);
+	tcase_add_test(tc, test_ports_out);
 	tcase_add_test(tc, test_damaged);
 	tcase_add_loop_test(tc, test_lies, 0, RTE_DIM(lies));
 	tcase_add_test(tc, test_odd_records);
