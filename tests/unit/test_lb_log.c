@@ -462,6 +462,43 @@ START_TEST(test_waits_for_device)
 }
 END_TEST
 
+/* A crash in the middle of a checkpoint, with comings and goings meanwhile. */
+START_TEST(test_crash_in_checkpoint)
+{
+	uint16_t gone = 0, come = 3000;
+
+	bench_make(SLOTS);
+	grant_simple(IPPROTO_TCP, GRANT_DURABILITY_BATCH);
+	lab.grant.max_connections = 65536;
+	lab.grant.max_half_open = 4096;
+	log_open(NULL);
+	lab_start();
+	for (uint16_t i = 0; i < 2000; i++)
+		lab_connect(CLIENT, i, BACK);
+	log_settle();
+	plog_missed(lab.log);
+	for (int i = 0; i <= 3 * _i; i++) {
+		nf_lb.tick(lab.lb, lab.now_us);
+		/* One of those that were seen, or not yet, and a new one. */
+		lb_close(the_lb(), &the_lb()->flows.flow[1999 - gone++]);
+		lab_connect(CLIENT, come++, BACK);
+		lab_poll();
+	}
+	log_settle();
+	crash();
+	restart(0);
+	ck_assert_uint_eq(lab.stats.log.recovered, 2000);
+	ck_assert_uint_eq(lab.stats.log.lost_other, 0);
+	consistent();
+	for (uint16_t i = 0; i < come; i++)
+		ck_assert_uint_eq(
+			lab_try(from_client(i, PACKET_ACK, 1001, 5001)),
+			i < 2000 - gone || i >= 3000 ? NF_TX
+						     : DROP(NO_CONNECTION));
+	bench_end();
+}
+END_TEST
+
 /* Others fill the store while a checkpoint is under way: it begins again. */
 START_TEST(test_checkpoint_starved)
 {
@@ -545,6 +582,7 @@ main(void)
 	tcase_add_test(tc, test_churn);
 	tcase_add_test(tc, test_slices);
 	tcase_add_test(tc, test_waits_for_device);
+	tcase_add_loop_test(tc, test_crash_in_checkpoint, 0, 10);
 	tcase_add_test(tc, test_checkpoint_starved);
 	tcase_add_test(tc, test_store_too_small);
 	suite_add_tcase(suite, tc);
