@@ -179,6 +179,7 @@ lb_memory(const struct grant *g)
 {
 	size_t tables = ports_memory(g) + 2 * scheds_memory(g);
 
-	return sizeof(struct lb) + flow_table_memory(g->max_connections) +
-	       tables + tables / 4 + (4u << 20);
+	return sizeof(struct lb) + HOLD_BYTES +
+	       flow_table_memory(g->max_connections) + tables + tables / 4 +
+	       (4u << 20);
 }

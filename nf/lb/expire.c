@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Timed work, in slices of some 50 us.
+ * Timed work, in slices of some 50 us; checkpoints of the log have their own.
  *
  * The three lists hold connections whose time-out is fixed, so their heads
  * are the next to go. New UDP flows are stamped by every packet without being
@@ -34,6 +34,11 @@ due_in(const struct lb *lb, const struct flow *f)
 static void
 expire(struct lb *lb, struct flow *f)
 {
+	if (f->grace > 0) {
+		f->grace--;
+		lb_set_state(lb, f, (enum flow_state)f->state);
+		return;
+	}
 	if (f->state == FLOW_SYN)
 		lb->env->stats->backend[f->backend].failed++;
 	lb_close(lb, f);
@@ -157,9 +162,12 @@ uint32_t
 lb_tick(void *state, uint64_t now_tsc)
 {
 	struct lb *lb = state;
+	uint32_t save_us = UINT32_MAX;
 	int slice = SLICE;
 
 	lb_clock(lb, now_tsc);
+	if (lb->log != NULL)
+		save_us = lb_log_tick(lb);
 	slice = sweep(lb, slice);
 	slice = drain_list(lb, FLOW_LIST_HALF, slice);
 	slice = drain_list(lb, FLOW_LIST_CLOSED, slice);
@@ -167,5 +175,5 @@ lb_tick(void *state, uint64_t now_tsc)
 	slice = drain_wheel(lb, slice);
 	if (slice <= 0 || lb->ending > 0)
 		return 0;
-	return (uint32_t)next_work(lb) * 1000;
+	return RTE_MIN(save_us, (uint32_t)next_work(lb) * 1000);
 }

@@ -169,6 +169,16 @@ flow_alloc(struct flow_table *t)
 }
 
 void
+flow_table_recount(struct flow_table *t)
+{
+	t->free = WHEEL_NONE;
+	t->live = t->n;
+	for (uint32_t i = t->n; i-- > 0;)
+		if (t->flow[i].state == FLOW_FREE)
+			flow_free(t, &t->flow[i]);
+}
+
+void
 flow_free(struct flow_table *t, struct flow *f)
 {
 	f->link.next = t->free;

@@ -87,8 +87,10 @@ struct flow {
 	uint16_t backend;       /* slots */
 	uint16_t snat;
 	uint8_t service;
-	uint8_t mac_news; /* of a new client MAC, once seen; or 0 */
-	uint8_t pad[2];
+	uint8_t mac_news;   /* of a new client MAC, once seen; or 0 */
+	uint8_t logged : 1; /* the log has a record of it */
+	uint8_t grace : 7;  /* recovered half-open: time-outs it has left */
+	uint8_t held;       /* packets that wait for that record: hold.h */
 	union {
 		struct {
 			uint32_t isn;  /* SYN_RCVD: the backend's */
@@ -97,7 +99,7 @@ struct flow {
 		uint32_t fin[2]; /* FIN: sequence number after each FIN */
 		uint32_t queued; /* UDP_NEW: when it came into the list */
 	};
-	uint32_t pad2;
+	uint32_t pad;
 } __attribute__((aligned(64)));
 
 _Static_assert(sizeof(struct flow) == 64, "a flow is one cache line");
@@ -241,6 +243,12 @@ void flow_erase(struct flow_table *t, uint64_t key0, uint64_t key1);
  */
 void flow_set_state(struct flow_table *t, struct flow *f, enum flow_state state,
 	uint64_t now_ms, uint32_t timeout_ms);
+
+/*
+ * Entries were filled in from outside: what is not in state FREE is in use.
+ * Counts them and makes the free list anew, lowest first.
+ */
+void flow_table_recount(struct flow_table *t);
 
 /* Give an entry back; it is in no list and has no keys. */
 void flow_free(struct flow_table *t, struct flow *f);

@@ -20,6 +20,8 @@
 #include <rte_prefetch.h>
 
 #include "nf/lb/forward.h"
+#include "nf/lb/record.h"
+#include "nf/lb/recover.h"
 #include "nf/lb/state.h"
 
 /* Packets of one burst on their way through the passes. */
@@ -129,7 +131,7 @@ change_state(struct lb *lb, struct flow *f, enum flow_dir dir,
  * that could turn it back. So it takes two in a row.
  */
 static __rte_noinline void
-mac_differs(struct flow *f, const uint8_t *mac)
+mac_differs(struct lb *lb, struct flow *f, const uint8_t *mac)
 {
 	uint8_t news =
 		(uint8_t)(mac[0] ^ mac[1] ^ mac[2] ^ mac[3] ^ mac[4] ^ mac[5]) |
@@ -138,15 +140,17 @@ mac_differs(struct flow *f, const uint8_t *mac)
 	if (f->mac_news == news) {
 		memcpy(f->client_mac, mac, sizeof(f->client_mac));
 		news = 0;
+		if (f->logged)
+			lb_log_change(lb, f);
 	}
 	f->mac_news = news;
 }
 
 static inline void
-follow_mac(struct flow *f, const uint8_t *mac)
+follow_mac(struct lb *lb, struct flow *f, const uint8_t *mac)
 {
 	if (unlikely(memcmp(f->client_mac, mac, sizeof(f->client_mac)) != 0))
-		mac_differs(f, mac);
+		mac_differs(lb, f, mac);
 	else if (unlikely(f->mac_news != 0))
 		f->mac_news = 0;
 }
@@ -161,7 +165,7 @@ track(struct lb *lb, struct flow *f, enum flow_dir dir, const struct packet *p)
 	else
 		change_state(lb, f, dir, p);
 	if (dir == FLOW_CLIENT)
-		follow_mac(f, p->data + 6);
+		follow_mac(lb, f, p->data + 6);
 }
 
 /* Only services that hash by source have all fragments in one place. */
@@ -202,6 +206,8 @@ forward(struct lb *lb, struct flow *f, enum flow_dir dir,
 	nat_packet(p, &nat);
 	nat_ethernet(p->data, way.dst_mac, way.src_mac);
 	forward_count(lb, f, p);
+	if (unlikely(f->state <= FLOW_CLOSED) && lb->log != NULL)
+		return lb_log_first(lb, f, p);
 	return NF_TX;
 }
 
@@ -213,7 +219,7 @@ forward_first(struct lb *lb, struct flow *f, const struct packet *p)
 {
 	nf_verdict v = forward(lb, f, FLOW_CLIENT, p);
 
-	if (v == NF_TX && f->state == FLOW_SYN)
+	if ((v == NF_TX || v == NF_HELD) && f->state == FLOW_SYN)
 		lb_syn_keep(lb, f, p);
 	return v;
 }
@@ -408,6 +414,8 @@ lb_burst(void *state, struct rte_mbuf **pkts, uint16_t n, nf_verdict *verdict,
 
 	lb_clock(lb, now_tsc);
 	lb_read_uplinks(lb);
+	lb->packets = b.packet;
+	lb->mbufs = pkts;
 	batch_parse(lb, &b, pkts, n, verdict);
 	batch_find(lb, &b);
 	batch_plain(lb, &b, verdict);
@@ -424,6 +432,7 @@ lb_destroy(void *state)
 
 	if (lb == NULL)
 		return;
+	hold_fini(&lb->hold);
 	lb_unload(lb);
 	flow_table_fini(&lb->flows);
 	rte_free(lb);
@@ -437,34 +446,46 @@ make_flows(struct lb *lb)
 
 	snprintf(name, sizeof(name), "lb%lx", (unsigned long)(uintptr_t)lb);
 	return flow_table_init(
-		&lb->flows, lb->env->grant->max_connections, name, 0);
+		&lb->flows, lb->env->grant->max_connections, name, lb->now_ms);
+}
+
+static struct lb *
+make(const struct nf_env *env)
+{
+	struct lb *lb = rte_zmalloc(NULL, sizeof(*lb), RTE_CACHE_LINE_SIZE);
+
+	if (lb == NULL)
+		return NULL;
+	lb->env = env;
+	lb->log = env->log;
+	lb->tsc_per_ms = RTE_MAX(env->tsc_hz / 1000, 1u);
+	lb->now_ms = LB_CLOCK_START;
+	if (make_flows(lb) == 0 &&
+		(lb->log == NULL || hold_init(&lb->hold) == 0))
+		return lb;
+	lb_destroy(lb);
+	return NULL;
 }
 
 static void *
 lb_create(const struct nf_env *env, char *why, size_t len)
 {
 	struct lb *lb;
+	int rc;
 
 	if (lb_configure(env->grant, why, len) != 0)
 		return NULL;
-	lb = rte_zmalloc(NULL, sizeof(*lb), RTE_CACHE_LINE_SIZE);
+	lb = make(env);
 	if (lb == NULL) {
-		snprintf(why, len, "no memory for the load balancer");
-		return NULL;
-	}
-	lb->env = env;
-	lb->tsc_per_ms = RTE_MAX(env->tsc_hz / 1000, 1u);
-	if (make_flows(lb) != 0) {
 		snprintf(why, len, "no memory for %u connections",
 			env->grant->max_connections);
-		lb_destroy(lb);
 		return NULL;
 	}
-	if (lb_load(lb, why, len) != 0) {
-		lb_destroy(lb);
-		return NULL;
-	}
-	return lb;
+	rc = lb->log == NULL ? lb_load(lb, why, len) : lb_recover(lb, why, len);
+	if (rc == 0)
+		return lb;
+	lb_destroy(lb);
+	return NULL;
 }
 
 static const char *const drops[] = {
@@ -477,13 +498,14 @@ static const char *const drops[] = {
 	"icmp_no_connection",
 	"hash_collision",
 	"port_reused",
+	"log_busy",
 	NULL,
 };
 
 const struct nf nf_lb = {
 	.name = "lb",
 	.summary = "balances TCP and UDP connections over backends (full NAT)",
-	.flags = NF_NEEDS_BACKENDS | NF_PROTO_TCP | NF_PROTO_UDP,
+	.flags = NF_NEEDS_BACKENDS | NF_LOGS | NF_PROTO_TCP | NF_PROTO_UDP,
 	.drops = drops,
 	.configure = lb_configure,
 	.memory = lb_memory,
@@ -491,5 +513,7 @@ const struct nf nf_lb = {
 	.burst = lb_burst,
 	.tick = lb_tick,
 	.update = lb_update,
+	.durable = lb_durable,
+	.record = lb_record,
 	.destroy = lb_destroy,
 };

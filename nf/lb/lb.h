@@ -14,6 +14,10 @@
  *   tables.c  the small tables below, by slot
  *   update.c  from a grant to these tables
  *   check.c   is a grant good, and what memory does it take
+ *   log.c     what the persistent log is told, and when; record.c its records
+ *   hold.c    packets that wait for the log
+ *   recover.c from the log to the tables, when an instance starts; image.c,
+ *             spill.c what the log says
  *   flow.c    the connection table
  *
  * Connections name their service, backend and SNAT address by slot. A slot
@@ -32,6 +36,7 @@
 #include "dataplane/nf.h"
 #include "dataplane/packet.h"
 #include "nf/lb/flow.h"
+#include "nf/lb/hold.h"
 
 #define LB_SERVICES (2 * GRANT_SERVICES_MAX)
 #define LB_BACKENDS GRANT_BACKENDS_MAX
@@ -49,6 +54,7 @@ enum lb_drop {
 	LB_DROP_ICMP_NO_CONNECTION,
 	LB_DROP_HASH_COLLISION,
 	LB_DROP_PORT_REUSED,
+	LB_DROP_LOG_BUSY,
 };
 
 struct lb_sched; /* sched.h */
@@ -149,6 +155,22 @@ struct lb {
 	uint32_t sweep;  /* flow to look at next, ending services' flows */
 	uint32_t ending; /* connections of services that are gone */
 	uint64_t error_ms, error_tokens; /* limit of ICMP errors made */
+	uint64_t start_tsc; /* of the first burst or tick: the clock's zero */
+
+	/* the persistent log: log.c */
+	struct plog *log;      /* or NULL */
+	bool sync;             /* first packets wait for their record */
+	uint32_t define_next;  /* definition to be written next */
+	uint32_t save_next;    /* flow to look at next, in a checkpoint */
+	uint64_t alive_lsn;    /* last record seen by a tick */
+	uint64_t alive_ms;     /* and when it was new */
+	uint64_t live_bytes;   /* of records of all connections, at most */
+	uint64_t define_bytes; /* of definitions */
+
+	/* this burst's packets, and the mbufs that they are in */
+	const struct packet *packets;
+	struct rte_mbuf **mbufs;
+	struct hold hold;
 
 	/* live SNAT slots by family: [0] IPv4, [1] IPv6 */
 	uint16_t snat_of[2][GRANT_SNAT_MAX];
@@ -231,6 +253,15 @@ void lb_make_way(struct lb *lb, uint32_t n);
 /* End connection `f` and free all it holds. */
 void lb_close(struct lb *lb, struct flow *f);
 
+/* One connection more (`by` is 1) or less (-1) on all that `f` names. */
+void lb_count(struct lb *lb, const struct flow *f, int by);
+
+/* Tell the number of connections. */
+void lb_publish(struct lb *lb);
+
+/* Set the checksum deltas of `f` from all that it names. */
+void lb_set_deltas(const struct lb *lb, struct flow *f);
+
 /* Move `f` to a state, with the counters that go with it. */
 void lb_set_state(struct lb *lb, struct flow *f, enum flow_state state);
 
@@ -273,6 +304,39 @@ lb_owns(const struct lb *lb, uint32_t bucket)
 	return (lb->own[bucket / 64] >> (bucket % 64)) & 1;
 }
 
+/* --- the log: log.c; all but lb_log_redefine() only where there is one --- */
+
+/* 1 if a new connection could not be logged, so should not be opened. */
+int lb_log_busy(const struct lb *lb);
+
+/*
+ * `p`, forwarded but for this, is of `f`, which is half-open or closed. Log
+ * the connection if it is not yet. NF_TX, NF_HELD when `p` is to wait, or the
+ * drop verdict.
+ */
+nf_verdict lb_log_first(struct lb *lb, struct flow *f, const struct packet *p);
+
+/* `f` has just come from state `was` into the one it is in. */
+void lb_log_state(struct lb *lb, struct flow *f, enum flow_state was);
+
+/* Something else of `f` that a record has is another now. */
+void lb_log_change(struct lb *lb, struct flow *f);
+
+/* `f` is no more, or can come back no more. */
+void lb_log_gone(struct lb *lb, struct flow *f);
+
+/* Slots have other meanings: log that before any connection. */
+void lb_log_redefine(struct lb *lb);
+
+/*
+ * A slice of a checkpoint, if one is due. Returns in how many microseconds it
+ * wants to go on, UINT32_MAX: not at all.
+ */
+uint32_t lb_log_tick(struct lb *lb);
+
+/* nf.durable */
+void lb_durable(void *state, uint64_t now_tsc);
+
 /* --- the other parts --- */
 
 /*
@@ -303,17 +367,38 @@ int lb_configure(const struct grant *g, char *why, size_t len);
 size_t lb_memory(const struct grant *g);
 int lb_update(void *state, char *why, size_t len);
 
-/* Take the first grant: tables empty before. As lb_update(). */
+/*
+ * Take the first grant: tables empty before, but for slots that were
+ * reserved. As lb_update().
+ */
 int lb_load(struct lb *lb, char *why, size_t len);
+
+/*
+ * Reserve a vacant slot for what is in the first grant, so that lb_load()
+ * finds it there. Of a backend: 0 or -ENOMEM.
+ */
+void lb_reserve_service(
+	struct lb *lb, uint16_t slot, const struct grant_service *g);
+void lb_reserve_snat(struct lb *lb, uint16_t slot, const struct ip_addr *addr);
+int lb_reserve_backend(struct lb *lb, uint16_t slot,
+	const struct grant_backend *g, uint16_t service);
 
 /* Free what the tables hold. */
 void lb_unload(struct lb *lb);
 
-/* Set the clock of this burst or tick. */
+/*
+ * Set the clock of this burst or tick. It shows LB_CLOCK_START until the
+ * first one, so that what is recovered before can be stamped by it.
+ */
+#define LB_CLOCK_START (1u << 20)
+
 static inline void
 lb_clock(struct lb *lb, uint64_t now_tsc)
 {
-	lb->now_ms = now_tsc / lb->tsc_per_ms;
+	if (__builtin_expect(lb->start_tsc == 0, 0))
+		lb->start_tsc = now_tsc;
+	lb->now_ms =
+		LB_CLOCK_START + (now_tsc - lb->start_tsc) / lb->tsc_per_ms;
 }
 
 #endif

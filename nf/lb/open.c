@@ -13,6 +13,7 @@
 
 #include "nf/lb/lb.h"
 #include "nf/lb/nat.h"
+#include "nf/lb/record.h"
 #include "nf/lb/sched.h"
 #include "nf/lb/snat.h"
 #include "nf/lb/state.h"
@@ -38,16 +39,22 @@ lb_flow_key(const struct lb *lb, const struct flow *f, enum flow_dir dir)
 
 /* --- counters --- */
 
-static void
-publish(struct lb *lb)
+void
+lb_publish(struct lb *lb)
 {
 	lb->env->stats->connections = lb->flows.live;
 	lb->env->stats->half_open = lb->flows.half;
 }
 
-/* `by` is 1 or -1: a connection more or less on all that it is of. */
-static void
-count(struct lb *lb, const struct flow *f, int by)
+/* Of its record in the log, at most. */
+static int64_t
+record_bytes(const struct flow *f)
+{
+	return f->flags & FLOW_F_V6 ? RECORD_BYTES_V6 : RECORD_BYTES_V4;
+}
+
+void
+lb_count(struct lb *lb, const struct flow *f, int by)
 {
 	struct lb_service *s = &lb->service[f->service];
 	struct lb_backend *b = &lb->backend[f->backend];
@@ -56,6 +63,7 @@ count(struct lb *lb, const struct flow *f, int by)
 	s->conns += (uint32_t)by;
 	b->conns += (uint32_t)by;
 	lb->snat[f->snat].conns += (uint32_t)by;
+	lb->live_bytes += (uint64_t)(by * record_bytes(f));
 	stats->backend[f->backend].connections = b->conns;
 	if (s->live)
 		stats->service[s->stat].connections = s->conns;
@@ -81,10 +89,14 @@ count_opened(struct lb *lb, const struct flow *f)
 void
 lb_set_state(struct lb *lb, struct flow *f, enum flow_state state)
 {
-	if (f->state == FLOW_CLOSED && state == FLOW_SYN_RCVD)
+	const enum flow_state was = (enum flow_state)f->state;
+
+	if (was == FLOW_CLOSED && state == FLOW_SYN_RCVD)
 		count_opened(lb, f);
 	flow_set_state(&lb->flows, f, state, lb->now_ms, lb->timeout_ms[state]);
-	publish(lb);
+	lb_publish(lb);
+	if (lb->log != NULL)
+		lb_log_state(lb, f, was);
 }
 
 /* --- ending --- */
@@ -92,13 +104,15 @@ lb_set_state(struct lb *lb, struct flow *f, enum flow_state state)
 void
 lb_close(struct lb *lb, struct flow *f)
 {
+	if (lb->log != NULL)
+		lb_log_gone(lb, f);
 	flow_erase(&lb->flows, lb_flow_key(lb, f, FLOW_CLIENT),
 		lb_flow_key(lb, f, FLOW_BACKEND));
 	flow_unlink(&lb->flows, f);
 	snat_give(lb, endpoint_of(lb, f), f->snat, f->snat_port);
-	count(lb, f, -1);
+	lb_count(lb, f, -1);
 	flow_free(&lb->flows, f);
-	publish(lb);
+	lb_publish(lb);
 }
 
 static int
@@ -275,15 +289,16 @@ lb_open_port(struct lb *lb, const struct packet *p, struct lb_opening *o)
 		&lb->snat[o->snat].addr, b->port, o->snat_port, p->proto);
 }
 
-static void
-set_deltas(struct lb *lb, struct flow *f, const struct lb_opening *o)
+void
+lb_set_deltas(const struct lb *lb, struct flow *f)
 {
-	const struct lb_backend *b = &lb->backend[o->backend];
+	const struct lb_service *s = &lb->service[f->service];
+	const struct lb_backend *b = &lb->backend[f->backend];
 
 	f->ip_delta = nat_delta(
-		&o->client, &o->vip, &lb->snat[o->snat].addr, &b->addr);
-	f->l4_delta = nat_delta_ports(f->ip_delta, f->client_port,
-		lb->service[o->service].port, f->snat_port, b->port);
+		&f->client, &s->addr, &lb->snat[f->snat].addr, &b->addr);
+	f->l4_delta = nat_delta_ports(
+		f->ip_delta, f->client_port, s->port, f->snat_port, b->port);
 }
 
 static void
@@ -299,7 +314,7 @@ fill(struct lb *lb, struct flow *f, const struct packet *p,
 	f->flags = ip_addr_is_v4(&o->client) ? 0 : FLOW_F_V6;
 	memcpy(f->client_mac, p->data + 6, sizeof(f->client_mac));
 	f->mac_news = 0;
-	set_deltas(lb, f, o);
+	lb_set_deltas(lb, f);
 }
 
 static nf_verdict
@@ -313,7 +328,7 @@ enter(struct lb *lb, struct flow *f, const struct packet *p,
 	if (rc != 0)
 		return NF_DROP(rc == -EEXIST ? LB_DROP_HASH_COLLISION
 					     : LB_DROP_TABLE_FULL);
-	count(lb, f, 1);
+	lb_count(lb, f, 1);
 	count_opened(lb, f);
 	lb_set_state(lb, f, p->proto == IPPROTO_TCP ? FLOW_SYN : FLOW_UDP_NEW);
 	return NF_TX;
@@ -323,8 +338,14 @@ enter(struct lb *lb, struct flow *f, const struct packet *p,
 static struct flow *
 take_entry(struct lb *lb, const struct packet *p, struct lb_opening *o)
 {
-	struct flow *f = make_room(lb) ? flow_alloc(&lb->flows) : NULL;
+	struct flow *f;
 
+	/* Before room is made: what is refused should evict nothing. */
+	if (lb->sync && lb_log_busy(lb)) {
+		o->verdict = NF_DROP(LB_DROP_LOG_BUSY);
+		return NULL;
+	}
+	f = make_room(lb) ? flow_alloc(&lb->flows) : NULL;
 	if (f == NULL) {
 		o->verdict = NF_DROP(LB_DROP_TABLE_FULL);
 		return NULL;

@@ -167,6 +167,25 @@ snat_take(struct lb *lb, struct lb_endpoint *endpoint, int family,
 	return -ENOSPC;
 }
 
+int
+snat_claim(struct lb *lb, struct lb_endpoint *endpoint, uint16_t slot,
+	uint16_t port)
+{
+	uint32_t host = rte_be_to_cpu_16(port);
+	uint32_t i = (host - STEER_SNAT_PORT_MIN) / (lb->mask + 1);
+	struct bucket_ports *b;
+
+	if (host < STEER_SNAT_PORT_MIN || i >= lb->ports ||
+		!lb_owns(lb, host & lb->mask))
+		return -EINVAL;
+	b = bucket_of(lb, endpoint->ports[slot], host & lb->mask);
+	if (b->bits[i / 64] >> (i % 64) & 1)
+		return -EEXIST;
+	b->bits[i / 64] |= 1ull << (i % 64);
+	b->used++;
+	return 0;
+}
+
 void
 snat_give(struct lb *lb, struct lb_endpoint *endpoint, uint16_t slot,
 	uint16_t port)

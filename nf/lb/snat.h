@@ -56,6 +56,14 @@ void snat_prefetch_port(const struct lb *lb, const struct lb_endpoint *endpoint,
 int snat_take(struct lb *lb, struct lb_endpoint *endpoint, int family,
 	uint32_t bucket, uint32_t hash, uint16_t *slot, uint16_t *port);
 
+/*
+ * Take the very port `port` (network order) of SNAT address `slot`, for which
+ * `endpoint` has a set. 0; -EINVAL if it is none of an owned bucket; -EEXIST
+ * if it is in use.
+ */
+int snat_claim(struct lb *lb, struct lb_endpoint *endpoint, uint16_t slot,
+	uint16_t port);
+
 /* Give a port back. */
 void snat_give(struct lb *lb, struct lb_endpoint *endpoint, uint16_t slot,
 	uint16_t port);

@@ -80,6 +80,17 @@ track_handshake(struct flow *f, enum flow_dir dir, const struct packet *p,
 	return track_fin(f, dir, p, s);
 }
 
+/*
+ * The log had no more than the opening of a recovered connection, but the
+ * backend has the connection. A client's word alone would not do.
+ */
+static enum flow_state
+track_recovered(struct flow *f, const struct packet *p, const struct segment *s)
+{
+	f->flags |= FLOW_F_EST;
+	return track_fin(f, FLOW_BACKEND, p, s);
+}
+
 static enum flow_state
 track_closed(struct flow *f, enum flow_dir dir, const struct packet *p,
 	const struct segment *s)
@@ -114,6 +125,9 @@ state_tcp(struct flow *f, enum flow_dir dir, const struct packet *p)
 	case FLOW_SYN:
 		if (dir == FLOW_BACKEND && (p->tcp_flags & SYN_ACK) == SYN_ACK)
 			return syn_ack_seen(f, &s);
+		if (f->grace > 0 && dir == FLOW_BACKEND &&
+			(p->tcp_flags & SYN_ACK) == PACKET_ACK)
+			return track_recovered(f, p, &s);
 		return FLOW_SYN;
 	case FLOW_SYN_RCVD:
 		return track_handshake(f, dir, p, &s);

@@ -20,7 +20,9 @@
 /*
  * The state that `f`, a TCP connection in any state but FREE, is in after
  * segment `p` of direction `dir`. Updates f->flags, isn, next and fin, but
- * neither f->state nor lists. Pure: thread any, no EAL.
+ * neither f->state nor lists. With f->grace > 0, which says that `f` was
+ * recovered half-open, the backend's ACK establishes it. Pure: thread any, no
+ * EAL.
  * Source: RFC 9293 section 3.3.2; RFC 5961 for the reason to doubt resets.
  */
 enum flow_state state_tcp(

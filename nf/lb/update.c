@@ -82,6 +82,15 @@ reclaim(struct lb *lb)
 
 /* --- prepare --- */
 
+void
+lb_reserve_service(struct lb *lb, uint16_t slot, const struct grant_service *g)
+{
+	lb->service[slot] = (struct lb_service){ .addr = g->addr,
+		.port = g->port,
+		.proto = g->proto,
+		.used = true };
+}
+
 static uint16_t
 service_slot(struct lb *lb, const struct grant_service *g)
 {
@@ -97,11 +106,16 @@ service_slot(struct lb *lb, const struct grant_service *g)
 			return i;
 	}
 	if (vacant != LB_NONE)
-		lb->service[vacant] = (struct lb_service){ .addr = g->addr,
-			.port = g->port,
-			.proto = g->proto,
-			.used = true };
+		lb_reserve_service(lb, vacant, g);
 	return vacant;
+}
+
+void
+lb_reserve_snat(struct lb *lb, uint16_t slot, const struct ip_addr *addr)
+{
+	lb->snat[slot] = (struct lb_snat){
+		.addr = *addr, .used = true, .v6 = !ip_addr_is_v4(addr)
+	};
 }
 
 static uint16_t
@@ -113,9 +127,7 @@ snat_slot(struct lb *lb, const struct ip_addr *addr)
 		if (!lb->snat[i].used)
 			slot = i;
 	if (slot != LB_NONE && !lb->snat[slot].used)
-		lb->snat[slot] = (struct lb_snat){
-			.addr = *addr, .used = true, .v6 = !ip_addr_is_v4(addr)
-		};
+		lb_reserve_snat(lb, slot, addr);
 	return slot;
 }
 
@@ -183,22 +195,15 @@ known_backend(
 	return LB_NONE;
 }
 
-static uint16_t
-backend_slot(struct lb *lb, const struct grant_backend *g, uint16_t service,
-	uint16_t stat)
+int
+lb_reserve_backend(struct lb *lb, uint16_t slot, const struct grant_backend *g,
+	uint16_t service)
 {
-	uint16_t slot = known_backend(lb, g, service), endpoint;
-	struct lb_backend *b;
+	uint16_t endpoint = get_endpoint(lb, g, lb->service[service].proto);
+	struct lb_backend *b = &lb->backend[slot];
 
-	if (slot != LB_NONE)
-		return slot;
-	slot = vacant_backend(lb, g, stat);
-	if (slot == LB_NONE)
-		return LB_NONE;
-	endpoint = get_endpoint(lb, g, lb->service[service].proto);
 	if (endpoint == LB_NONE)
-		return LB_NONE;
-	b = &lb->backend[slot];
+		return -ENOMEM;
 	*b = (struct lb_backend){ .addr = g->addr,
 		.port = g->port,
 		.service = service,
@@ -206,6 +211,20 @@ backend_slot(struct lb *lb, const struct grant_backend *g, uint16_t service,
 		.member = LB_NONE,
 		.endpoint = endpoint };
 	b->hop = &b->last_hop;
+	return 0;
+}
+
+static uint16_t
+backend_slot(struct lb *lb, const struct grant_backend *g, uint16_t service,
+	uint16_t stat)
+{
+	uint16_t slot = known_backend(lb, g, service);
+
+	if (slot != LB_NONE)
+		return slot;
+	slot = vacant_backend(lb, g, stat);
+	if (slot == LB_NONE || lb_reserve_backend(lb, slot, g, service) != 0)
+		return LB_NONE;
 	return slot;
 }
 
@@ -429,6 +448,8 @@ commit_limits(struct lb *lb, const struct grant *g)
 	const struct grant_timeouts *t = &g->timeouts;
 
 	lb->max_half_open = g->max_half_open;
+	lb->sync =
+		lb->log != NULL && g->store.durability == GRANT_DURABILITY_SYNC;
 	lb->client_uplink = g->client_uplink;
 	lb->backend_uplink = g->backend_uplink;
 	lb->timeout_ms[FLOW_SYN] = t->syn_ms;
@@ -446,6 +467,7 @@ memory_in_use(const struct lb *lb)
 {
 	size_t sum = sizeof(*lb) + flow_table_memory(lb->flows.n);
 
+	sum += lb->log != NULL ? HOLD_BYTES : 0;
 	for (uint32_t i = 0; i < LB_SERVICES; i++)
 		if (lb->service[i].sched != NULL)
 			sum += sched_bytes(lb->service[i].sched);
@@ -477,7 +499,9 @@ apply(struct lb *lb, const struct grant *g, bool first, char *why, size_t len)
 	int rc;
 
 	memset(&c, 0, sizeof(c));
-	reclaim(lb);
+	/* At first there are but slots that wait for their connections. */
+	if (!first)
+		reclaim(lb);
 	rc = prepare(lb, g, &c);
 	if (rc != 0) {
 		abandon(lb, g, &c);
@@ -495,6 +519,7 @@ apply(struct lb *lb, const struct grant *g, bool first, char *why, size_t len)
 	commit_snats(lb, g, &c);
 	commit_limits(lb, g);
 	lb->env->stats->memory_bytes = memory_in_use(lb);
+	lb_log_redefine(lb);
 	return 0;
 }
 

@@ -19,6 +19,7 @@
 #include <rte_eal.h>
 #include <rte_mbuf.h>
 
+#include "dataplane/log/plog.h"
 #include "dataplane/nf.h"
 #include "dataplane/packet.h"
 
@@ -43,6 +44,7 @@ struct lab {
 	struct stats stats;
 	struct nf_env env;
 	void *lb;
+	struct plog *log; /* or NULL; set it between grant and start */
 	uint64_t now_us;
 	unsigned int pool_full;
 	struct rte_mbuf *emitted;
@@ -374,11 +376,14 @@ lab_start(void)
 		.nexthops = &lab.nexthops,
 		.stats = &lab.stats,
 		.pool = lab_pool,
+		.log = lab.log,
 		.tsc_hz = TSC_HZ,
 		.emit_ctx = &lab,
 		.emit = lab_emit };
 	lab.lb = LAB_NF.create(&lab.env, why, sizeof(why));
 	ck_assert_msg(lab.lb != NULL, "create: %s", why);
+	if (lab.log != NULL)
+		plog_start(lab.log);
 }
 
 /* One service 10.0.0.80:80/tcp and fd00::80, one backend and SNAT each. */
@@ -414,6 +419,14 @@ lab_send(struct rte_mbuf *m)
 	return v;
 }
 
+/* What the loop does for the log. */
+MAYBE void
+lab_poll(void)
+{
+	if (lab.log != NULL && plog_poll(lab.log, lab.now_us / 1000))
+		LAB_NF.durable(lab.lb, lab.now_us);
+}
+
 /* Let `ms` pass, ticking as a loop would. */
 MAYBE void
 lab_pass(uint64_t ms)
@@ -424,11 +437,13 @@ lab_pass(uint64_t ms)
 		uint64_t next = lab.now_us + RTE_MIN(ms * 1000, 50000u);
 
 		while (LAB_NF.tick(lab.lb, lab.now_us) == 0)
-			;
+			lab_poll();
+		lab_poll();
 		lab.now_us = RTE_MIN(next, until);
 	}
 	while (LAB_NF.tick(lab.lb, lab.now_us) == 0)
-		;
+		lab_poll();
+	lab_poll();
 }
 
 /* The verdict of one packet as described; the packet is freed. */
