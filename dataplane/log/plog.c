@@ -791,6 +791,8 @@ plog_start(struct plog *log)
 	in->limit = in->super.tail + in->slots;
 	limit_set(log);
 	in->params.stats->capacity = in->slots * PLOG_BLOCK;
+	/* What a former life counted and lost is no longer on its way. */
+	in->params.stats->records = in->params.stats->durable;
 	publish(log);
 }
 
