@@ -50,17 +50,24 @@ plog_missed(struct plog *log)
 	log->inner->clean = false;
 }
 
+/* What is live beside what was, and room for others meanwhile. */
+static bool
+fits(const struct plog_inner *in, uint64_t live)
+{
+	return 2 * live + in->slots / 8 <= in->slots;
+}
+
 /*
  * The log is behind and a checkpoint has no room beside what is there, as
  * more became live than could be written. If it will have room once what is
  * there is given up, give that up: it is out of date as it is.
  */
 static bool
-make_room(struct plog *log, uint64_t live, uint64_t slack)
+make_room(struct plog *log, uint64_t live)
 {
 	struct plog_inner *in = log->inner;
 
-	if (2 * live + slack > in->slots) {
+	if (!fits(in, live)) {
 		in->params.stats->fulls += !in->full;
 		in->full = true;
 		plog_publish(log);
@@ -86,9 +93,12 @@ plog_checkpoint_due(struct plog *log, uint64_t live_bytes)
 		in->tail_wanted != in->super.tail ||
 		in->super_state != SUPER_IDLE)
 		return false;
-	if (in->behind && room < live)
-		return make_room(log, live, slack);
-	in->full = in->full && 2 * live + slack > in->slots;
+	if (in->behind && (room < live || !fits(in, live)))
+		return make_room(log, live);
+	if (in->full && fits(in, live)) {
+		in->full = false;
+		plog_publish(log);
+	}
 	if (in->behind)
 		return true;
 	return used >= live + live / 8 + slack / 4 &&

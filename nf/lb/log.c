@@ -279,10 +279,14 @@ log_opened(struct lb *lb, struct flow *f, const struct packet *p)
 {
 	bool wait = lb->sync && plog_healthy(lb->log);
 
-	if ((wait && !hold_has_room(&lb->hold, f)) || plog_pressed(lb->log) ||
-		!append(lb, f))
+	if ((wait && !hold_has_room(&lb->hold, f)) || plog_pressed(lb->log))
 		return wait ? NF_DROP(LB_DROP_LOG_BUSY) : NF_TX;
-	return wait ? hold(lb, f, p) : NF_TX;
+	if (append(lb, f))
+		return wait ? hold(lb, f, p) : NF_TX;
+	/* No room on disk: the log is to see whether what is live fits. */
+	if (wait)
+		plog_missed(lb->log);
+	return wait ? NF_DROP(LB_DROP_LOG_BUSY) : NF_TX;
 }
 
 nf_verdict
