@@ -31,7 +31,7 @@ DEPS_TEST := $(DEPS_BUILD) check libsubunit-dev libclang-rt-14-dev \
 	tcpdump procps iputils-ping curl jq nginx-light wrk apache2-utils \
 	iperf3 dnsmasq-base bind9-dnsutils python3 git bsdextrautils
 DEPS_LAB := $(DEPS_BUILD) iproute2 ethtool tcpdump procps iputils-ping curl \
-	jq nginx-light wrk python3
+	jq nginx-light wrk python3 dnsmasq-base
 
 # Installs what is missing; silent and quick when nothing is.
 define need
