@@ -135,13 +135,16 @@ $(BUILD)/obj/nf_list.o: $(NF_LIST)
 	$(Q)$(CC) $(BASE_FLAGS) $(DPDK_CFLAGS) -c -o $@ $<
 
 # The list of functions is the list of folders under nf/.
-$(NF_LIST): $(wildcard nf/*/) Makefile
+$(NF_LIST): FORCE
 	@mkdir -p $(@D)
 	@{ echo '#include "dataplane/nf.h"'; \
 	for f in $(NF_DIRS); do echo "extern const struct nf nf_$$f;"; done; \
 	echo 'const struct nf *const nf_all[] = {'; \
 	for f in $(NF_DIRS); do echo "	&nf_$$f,"; done; \
-	echo '	0,'; echo '};'; } > $@
+	echo '	0,'; echo '};'; } > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+FORCE:
 
 # BPF: one object and one skeleton per program file.
 $(GEN)/%.bpf.o: ctrl/xdp/%.bpf.c
