@@ -6,113 +6,16 @@
 # no space, takes half of them, does not answer, is gone. Nobody on the data
 # path notices but by durability; status and one line tell; when it works
 # again, the logs catch up, and connections that were opened meanwhile outlive
-# their instances. Then stores that cannot be read, or are damaged while they
-# are in use.
+# their instances.
 set -u
 # shellcheck source=tests/lab/check.sh
 . "$(dirname "$0")/../lab/check.sh"
 # shellcheck source=tests/lab/config.sh
 . "$(dirname "$0")/../lab/config.sh"
-
-[ -c /dev/fuse ] || skip_all "needs /dev/fuse"
-command -v dnsmasq >/dev/null || skip_all "needs dnsmasq"
-test_begin
-FS=$LAB_DIR/state STORES=$LAB_DIR/state/$NAME
+# shellcheck source=tests/lab/faultfs.sh
+. "$(dirname "$0")/../lab/faultfs.sh"
+faults_begin
 IDLE=40
-
-# --- the file system that fails ---
-
-# Before the lab is taken down: what hangs is let go, and nothing is mounted.
-fs_end() {
-	mountpoint -q "$FS" || return 0
-	echo ok > "$FS/.faults"
-	lab_running && carryall_stop
-	umount "$FS" 2>/dev/null || umount -l "$FS"
-	wait_for 5 lab_gone "$fs" || kill -KILL "$fs"
-}
-faults_end() {
-	local status=$?
-	fs_end
-	(exit "$status")
-	test_end
-}
-trap faults_end EXIT
-
-mkdir -p "$LAB_DIR/back" "$FS"
-lab_spawn faultfs box "$ROOT/build/tests/faultfs" "$LAB_DIR/back" "$FS"
-fs=$LAB_PID
-wait_for 5 test -e "$FS/.faults" ||
-	skip_all "no FUSE here: $(tail -n 1 "$LAB_DIR/faultfs.log")"
-fault() {
-	echo "$*" > "$FS/.faults"
-}
-
-# --- what is looked at ---
-
-log_sum() { # FIELD
-	web "[.instances[].log.$1] | add"
-}
-log_all() { # FIELD VALUE: of both instances
-	[ "$(web "[.instances[].log.$1] | unique | join(\" \")")" = "$2" ]
-}
-said() { # WORDS: how often
-	grep -c "$1" "$LAB_DIR/run.log"
-}
-said_times() {
-	[ "$(said "$1")" -ge "$2" ]
-}
-connections() {
-	web '[.instances[].connections] | add'
-}
-# serves_anew PID...: other processes than these serve.
-serves_anew() {
-	local pid
-	web_serving || return 1
-	for pid; do
-		case " $(web '.instances[].pid' | tr '\n' ' ') " in
-		*" $pid "*) return 1 ;;
-		esac
-	done
-}
-
-# --- connections that stay ---
-
-idles="" n_idle=0
-idle_told() { # TITLE LINES
-	[ "$(wc -l < "$LAB_DIR/$1.log")" -ge "$2" ]
-}
-# idle_open COUNT: they have all been answered when this returns.
-idle_open() {
-	local title=idle-$n_idle
-	rm -f "$LAB_DIR/$title.log"
-	lab_spawn $title client "$PEER" idle "$VIP4" "$1"
-	idles="$idles $title"
-	n_idle=$((n_idle + 1))
-	wait_for 10 idle_told $title 1
-}
-# How many of all of them answer.
-idle_good() {
-	local title n
-	n=$(cat "$LAB_DIR"/idle-*.log | wc -l)
-	for title in $idles; do
-		kill -USR1 "$(cat "$LAB_DIR/$title.pid")"
-	done
-	wait_for 30 idle_all_told $((n + n_idle))
-	for title in $idles; do
-		tail -n 1 "$LAB_DIR/$title.log"
-	done | jq -s '[.[].ok] | add'
-}
-idle_all_told() {
-	[ "$(cat "$LAB_DIR"/idle-*.log | wc -l)" -ge "$1" ]
-}
-idle_end() {
-	local title
-	for title in $idles; do
-		kill -KILL "$(cat "$LAB_DIR/$title.pid")"
-		rm "$LAB_DIR/$title.log"
-	done
-	idles="" n_idle=0
-}
 
 # --- one fault ---
 
@@ -215,8 +118,9 @@ both_die() {
 	# shellcheck disable=SC2086
 	check_run "$durability: both are killed, and serve again" \
 		wait_for 5 serves_anew $old
+	idle_ask
 	check "$durability: all idle connections answer $1" "$(idle_good)" = \
-		$((IDLE + 10 * (n_idle - 1)))
+		$((IDLE + 10 * (${#IDLES[@]} - 1)))
 }
 
 config_services() {
