@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -210,6 +211,15 @@ explain_in_use(const struct store *s, char *why, size_t len)
 	char who[32] = "another process";
 	int pid = holder(s);
 
+	/* A process ends before what the kernel writes for it does. */
+	if (pid > 0 && kill(pid, 0) != 0 && errno == ESRCH) {
+		snprintf(why, len,
+			"store %s: its device has not answered a write of "
+			"process %d, which has ended; wait until it does, or "
+			"take another appliance.state",
+			s->path, pid);
+		return;
+	}
 	if (pid > 0)
 		snprintf(who, sizeof(who), "process %d", pid);
 	snprintf(why, len,
