@@ -5,7 +5,7 @@
 # Stores that cannot be read to their end when an instance starts, or are
 # damaged while it runs: it goes on, the next one recovers what is before the
 # damage, and the store is put aside. And an instance that is killed while the
-# device does not answer.
+# device does not answer, for a moment and for long.
 set -u
 # shellcheck source=tests/lab/check.sh
 . "$(dirname "$0")/../lab/check.sh"
@@ -87,30 +87,55 @@ cut_short() {
 	put_aside "$what" 3
 }
 
-# Its process cannot end before its writes have: so long its buckets rest.
+hang() { # WHAT
+	fault hang
+	client "$PEER" fetch "$VIP4" / 50 >/dev/null
+	check_run "$1: they are stalled" wait_for 4 log_all state stalled
+	old=$(pid_of 0)
+	kill -KILL "$old"
+}
+
+# What the dead one has in flight ends before the next begins: it waits.
 killed_while_it_hangs() {
 	local what="killed while it hangs" old
 	idle_open $IDLE
-	fault hang
-	client "$PEER" fetch "$VIP4" / 50 >/dev/null
-	check_run "$what: they are stalled" wait_for 4 log_all state stalled
-	old=$(pid_of 0)
-	kill -KILL "$old"
-	sleep 1
-	! replaced "$old" || echo "# $what: replaced at once"
-	check_run "$what: the control plane answers" st .pid
+	hang "$what"
+	sleep 2
+	check "$what: the next one waits for the store" \
+		"$(web '.instances[0].state')" = starting
 	fault ok
-	check_run "$what: it serves again when that ends" \
-		wait_for 5 replaced "$old"
+	check_run "$what: it serves when that ends" wait_for 5 replaced "$old"
 	idle_ask
 	check "$what: all connections answer" "$(idle_good)" = $IDLE
+}
+
+# But not for ever: it serves without, and with it when it is killed again.
+killed_while_it_hangs_on() {
+	local what="killed while it hangs for long" old
+	hang "$what"
+	check_run "$what: it serves without the store" \
+		wait_for 14 replaced "$old"
+	check "$what: which is said" \
+		"$(said 'web.0: .* starting without the store')" = 1
+	check_run "$what: new connections" client "$PEER" fetch "$VIP4" / 50
+	check "$what: status tells" "$(web '.instances[0].log.state')" = failing
+	fault ok
+	check_run "$what: the other one is durable again" \
+		wait_for 5 other_is ok
+	first_dies "$what"
+	check_run "$what: then the first one is, too" \
+		wait_for 5 log_all state ok
 	idle_end
+}
+other_is() {
+	[ "$(web '.instances[1].log.state')" = "$1" ]
 }
 
 read_error
 scribble
 cut_short
 killed_while_it_hangs
+killed_while_it_hangs_on
 check "the other store is as it was" \
 	"$(find "$STORES" -name 'web.1.log.damaged-*' | wc -l)" = 0
 test_end
