@@ -118,7 +118,7 @@ killed_while_it_hangs_on() {
 	check "$what: which is said" \
 		"$(said 'web.0: .* starting without the store')" = 1
 	check_run "$what: new connections" client "$PEER" fetch "$VIP4" / 50
-	check "$what: status tells" "$(web '.instances[0].log.state')" = failing
+	check "$what: status tells" "$(web '.instances[0].log.state')" = none
 	fault ok
 	check_run "$what: the other one is durable again" \
 		wait_for 5 other_is ok
