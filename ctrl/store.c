@@ -211,12 +211,13 @@ explain_in_use(const struct store *s, char *why, size_t len)
 	char who[32] = "another process";
 	int pid = holder(s);
 
-	/* A process ends before what the kernel writes for it does. */
+	/* The lock ends with the file's last user, be that the kernel. */
 	if (pid > 0 && kill(pid, 0) != 0 && errno == ESRCH) {
 		snprintf(why, len,
-			"store %s: its device has not answered a write of "
-			"process %d, which has ended; wait until it does, or "
-			"take another appliance.state",
+			"store %s is in use by process %d, which has ended: "
+			"its device has not answered a write yet, or another "
+			"process has the file from it; wait for that, or take "
+			"another appliance.state",
 			s->path, pid);
 		return;
 	}
