@@ -506,6 +506,9 @@ START_TEST(test_stalled)
 	mem.auto_done = false;
 	put(log, 1, 1);
 	plog_poll(log, 100);
+	ck_assert_uint_eq(plog_wait_ms(log, 100), 1000);
+	/* Whoever was woken meanwhile must not sleep past it. */
+	ck_assert_uint_eq(plog_wait_ms(log, 700), 400);
 	plog_poll(log, 1099);
 	ck_assert_int_eq(plog_state(log), PLOG_OK);
 	ck_assert_int_eq(plog_poll(log, 1100), 1);
