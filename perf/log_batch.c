@@ -99,14 +99,14 @@ static void
 print_rate(const char *name, double *run, double base, const char *more,
 	const char *conditions)
 {
-	double value = median(run, RUNS);
+	double value = runs_median(run, RUNS);
 
 	report(&(struct result){ .name = name,
 		.value = value,
 		.unit = "records/s",
 		.baseline = base > 0 ? "ext4.append.fsync.64" : NULL,
 		.ratio = base > 0 ? value / base : 0,
-		.spread = spread(run, RUNS),
+		.spread = runs_spread(run, RUNS),
 		.more = more,
 		.conditions = conditions });
 }
@@ -135,10 +135,10 @@ measure_rates(struct bench_log *b, int fd1, int fd64)
 		bench_log_mode(b), SIZE >> 20, (double)stats.written / SIZE);
 	snprintf(more, sizeof(more),
 		"\"ratio_fsync_1\": %.1f, \"blocks_per_write\": %.1f, ",
-		median(log, RUNS) / median(one, RUNS),
+		runs_median(log, RUNS) / runs_median(one, RUNS),
 		(double)stats.written / PLOG_BLOCK / (double)stats.writes);
-	print_rate(
-		"log.append.batch", log, median(many, RUNS), more, conditions);
+	print_rate("log.append.batch", log, runs_median(many, RUNS), more,
+		conditions);
 	print_rate("ext4.append.fsync.64", many, 0, NULL,
 		"64 times write() of 64 bytes, then fdatasync(); a file that "
 		"grows, same file system; one core");
@@ -212,8 +212,8 @@ measure_cpu(struct bench_log *b)
 	snprintf(more, sizeof(more),
 		"\"with_loop\": %.1f, \"loop_alone\": %.1f, "
 		"\"kworkers\": %.1f, \"refused\": %llu, ",
-		median(log, RUNS), median(idle, RUNS), median(kernel, RUNS),
-		(unsigned long long)refused);
+		runs_median(log, RUNS), runs_median(idle, RUNS),
+		runs_median(kernel, RUNS), (unsigned long long)refused);
 	snprintf(conditions, sizeof(conditions),
 		"CLOCK_THREAD_CPUTIME_ID of a thread that every %u us wakes, "
 		"appends %u records of 64 bytes and polls once, system calls "
@@ -222,9 +222,9 @@ measure_cpu(struct bench_log *b)
 		"workers ran meanwhile, beside it; %s; one core",
 		PERIOD_NS / 1000, EACH, bench_log_mode(b));
 	report(&(struct result){ .name = "log.append.cpu",
-		.value = median(net, RUNS),
+		.value = runs_median(net, RUNS),
 		.unit = "ns/record",
-		.spread = spread(net, RUNS),
+		.spread = runs_spread(net, RUNS),
 		.more = more,
 		.conditions = conditions });
 }

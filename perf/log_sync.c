@@ -179,7 +179,7 @@ print(struct side *s, const struct side *base, const struct bench_log *b)
 	snprintf(more, sizeof(more),
 		"\"p99\": %.1f, \"max\": %.1f, \"p99_spread\": %.3f, "
 		"\"p99_ratio\": %.3f, ",
-		p99, samples_at(&s->all, 1) / 1e3, spread(s->p99, RUNS),
+		p99, samples_at(&s->all, 1) / 1e3, runs_spread(s->p99, RUNS),
 		base == NULL ? 1 : p99 * 1e3 / samples_at(&base->all, 0.99));
 	snprintf(conditions, sizeof(conditions),
 		"p50 of %u, %u of each side in turn; %s; %s; io_uring, "
@@ -196,7 +196,7 @@ print(struct side *s, const struct side *base, const struct bench_log *b)
 		.unit = "us",
 		.baseline = base == NULL ? NULL : "raw.write.sync",
 		.ratio = by_p50,
-		.spread = spread(s->p50, RUNS),
+		.spread = runs_spread(s->p50, RUNS),
 		.more = more,
 		.conditions = conditions });
 }

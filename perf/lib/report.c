@@ -34,16 +34,16 @@ by_value(const void *a, const void *b)
 }
 
 double
-median(double *run, uint32_t n)
+runs_median(double *run, uint32_t n)
 {
 	qsort(run, n, sizeof(*run), by_value);
 	return run[n / 2];
 }
 
 double
-spread(double *run, uint32_t n)
+runs_spread(double *run, uint32_t n)
 {
-	double mid = median(run, n);
+	double mid = runs_median(run, n);
 
 	return (run[n - 1] - run[0]) / mid;
 }

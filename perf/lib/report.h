@@ -21,10 +21,10 @@ struct result {
 void report(const struct result *r);
 
 /* Median of run[0..n), which is sorted. */
-double median(double *run, uint32_t n);
+double runs_median(double *run, uint32_t n);
 
 /* (highest - lowest) / median of run[0..n), which is sorted. */
-double spread(double *run, uint32_t n);
+double runs_spread(double *run, uint32_t n);
 
 /* Nanoseconds, or whatever else, to take quantiles of. */
 struct samples {
