@@ -296,7 +296,7 @@ main(int argc, char **argv)
 
 	bench.random = 88172645463325252ull;
 	rc = bench_eal_init("lb_table", most > 1000000 ? 2200 : 500) != 0 ||
-	     bench_ring_init(&bench.ring) != 0 || run(most) != 0;
+	     bench_ring_init(&bench.ring, "bench") != 0 || run(most) != 0;
 	if (rc != 0)
 		fprintf(stderr, "lb_table: failed, see above\n");
 	bench_eal_fini();

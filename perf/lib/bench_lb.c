@@ -13,10 +13,10 @@
 #define VIP RTE_BE32(0x0a000050)
 
 int
-bench_ring_init(struct bench_ring *r)
+bench_ring_init(struct bench_ring *r, const char *name)
 {
-	r->pool = rte_pktmbuf_pool_create("bench", BENCH_RING + 1023, 0, 0,
-		RTE_MBUF_DEFAULT_BUF_SIZE, -1);
+	r->pool = rte_pktmbuf_pool_create(
+		name, BENCH_RING + 1023, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, -1);
 	r->at = 0;
 	if (r->pool == NULL ||
 		rte_pktmbuf_alloc_bulk(r->pool, r->mbuf, BENCH_RING) != 0)

@@ -45,8 +45,8 @@ struct bench_lb {
 
 typedef void (*bench_emit)(void *ctx, struct rte_mbuf *m);
 
-/* All mbufs, of 64 bytes each: 0 or -1. */
-int bench_ring_init(struct bench_ring *r);
+/* All mbufs, of 64 bytes each, of a pool of that name: 0 or -1. */
+int bench_ring_init(struct bench_ring *r, const char *name);
 
 /* The next BENCH_GROUP of them. */
 struct rte_mbuf **bench_ring_next(struct bench_ring *r);

@@ -26,6 +26,7 @@ bench_log_make(struct bench_log *b, struct grant *grant,
 	struct stats_log *stats, const char *type, uint64_t size,
 	uint32_t durability)
 {
+	static int made;
 	const char *base = getenv("CARRYALL_PERF_DIR");
 	char why[512] = "";
 	int fd;
@@ -34,8 +35,8 @@ bench_log_make(struct bench_log *b, struct grant *grant,
 	b->grant = grant;
 	b->stats = stats;
 	b->tsc_per_ms = tsc_per_ms();
-	snprintf(b->dir, sizeof(b->dir), "%s/store.%d",
-		base == NULL ? "build/perf" : base, getpid());
+	snprintf(b->dir, sizeof(b->dir), "%s/store.%d.%d",
+		base == NULL ? "build/perf" : base, getpid(), made++);
 	snprintf(grant->appliance, sizeof(grant->appliance), "perf");
 	snprintf(grant->function, sizeof(grant->function), "bench");
 	snprintf(grant->type, sizeof(grant->type), "%s", type);

@@ -2,7 +2,7 @@
 /*
  * A persistent log on a real store, made as the control plane makes it and
  * opened as an instance does, in a directory that is removed afterwards:
- * build/perf/store.PID, or below $CARRYALL_PERF_DIR, so that another device
+ * build/perf/store.PID.N, or below $CARRYALL_PERF_DIR, so that another device
  * can be measured.
  */
 #ifndef PERF_BENCH_LOG_H
