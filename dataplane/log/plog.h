@@ -208,7 +208,8 @@ void plog_checkpoint_end(struct plog *log);
 /*
  * For owners that need no checkpoints: nothing before block `seq` is needed
  * (a record's block is log->head when it was appended). The tail follows when
- * room gets short.
+ * room gets short. Block `seq` must be durable, or what is behind it would be
+ * lost in a crash.
  */
 void plog_trim(struct plog *log, uint64_t seq);
 

@@ -89,7 +89,8 @@ struct flow {
 	uint8_t service;
 	uint8_t mac_news;   /* of a new client MAC, once seen; or 0 */
 	uint8_t logged : 1; /* the log has a record of it */
-	uint8_t grace : 7;  /* recovered half-open: time-outs it has left */
+	uint8_t ended : 1;  /* closed for good: a checkpoint leaves it out */
+	uint8_t grace : 6;  /* recovered half-open: time-outs it has left */
 	uint8_t held;       /* packets that wait for that record: hold.h */
 	union {
 		struct {

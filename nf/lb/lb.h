@@ -164,7 +164,7 @@ struct lb {
 	uint32_t save_next;    /* flow to look at next, in a checkpoint */
 	uint64_t alive_lsn;    /* last record seen by a tick */
 	uint64_t alive_ms;     /* and when it was new */
-	uint64_t live_bytes;   /* of records of all connections, at most */
+	uint64_t live_bytes;   /* of records of those not ended, at most */
 	uint64_t define_bytes; /* of definitions */
 
 	/* this burst's packets, and the mbufs that they are in */
@@ -322,7 +322,7 @@ void lb_log_state(struct lb *lb, struct flow *f, enum flow_state was);
 /* Something else of `f` that a record has is another now. */
 void lb_log_change(struct lb *lb, struct flow *f);
 
-/* `f` is no more, or can come back no more. */
+/* `f` is about to be no more. */
 void lb_log_gone(struct lb *lb, struct flow *f);
 
 /* Slots have other meanings: log that before any connection. */

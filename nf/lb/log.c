@@ -63,7 +63,9 @@
 static void *
 define_reserve(struct lb *lb, uint16_t kind, uint16_t len)
 {
-	void *at = plog_reserve(lb->log, kind, len);
+	void *at = plog_checkpoint_running(lb->log)
+			   ? plog_checkpoint_reserve(lb->log, kind, len)
+			   : plog_reserve(lb->log, kind, len);
 
 	if (at != NULL)
 		lb->define_bytes += plog_record_bytes(len);
@@ -158,20 +160,42 @@ idle_ms(const struct lb *lb, const struct flow *f)
 	return idle > 0 ? (uint32_t)idle : 0;
 }
 
+/* Closed for good, it takes no room in a checkpoint. */
+static void
+ended_set(struct lb *lb, struct flow *f, uint8_t ended)
+{
+	uint64_t bytes = record_conn_bytes(f);
+
+	if (f->ended == ended)
+		return;
+	f->ended = ended & 1;
+	lb->live_bytes += ended ? -bytes : bytes;
+}
+
+typedef void *(*reserve_fn)(struct plog *log, uint16_t kind, uint16_t len);
+
 /* Append the record of `f`: true, or false when there is no room. */
-static bool
-append(struct lb *lb, struct flow *f)
+static inline bool
+append_by(struct lb *lb, struct flow *f, reserve_fn reserve)
 {
 	void *at;
 
 	if (unlikely(lb->define_next < DEFINE_END) && !define(lb))
 		return false;
-	at = plog_reserve(lb->log, record_conn_kind(f), record_conn_len(f));
+	at = reserve(lb->log, record_conn_kind(f), record_conn_len(f));
 	if (unlikely(at == NULL))
 		return false;
 	record_conn_put(at, f, flow_index(&lb->flows, f), idle_ms(lb, f));
 	f->logged = 1;
+	if (unlikely(f->ended))
+		ended_set(lb, f, 0);
 	return true;
+}
+
+static bool
+append(struct lb *lb, struct flow *f)
+{
+	return append_by(lb, f, plog_reserve);
 }
 
 void
@@ -181,8 +205,8 @@ lb_log_change(struct lb *lb, struct flow *f)
 		plog_missed(lb->log);
 }
 
-void
-lb_log_gone(struct lb *lb, struct flow *f)
+static void
+say_gone(struct lb *lb, struct flow *f)
 {
 	struct record_gone *r;
 
@@ -197,6 +221,13 @@ lb_log_gone(struct lb *lb, struct flow *f)
 }
 
 void
+lb_log_gone(struct lb *lb, struct flow *f)
+{
+	say_gone(lb, f);
+	ended_set(lb, f, 0); /* who counts it out does not know of it */
+}
+
+void
 lb_log_state(struct lb *lb, struct flow *f, enum flow_state was)
 {
 	switch (f->state) {
@@ -206,10 +237,12 @@ lb_log_state(struct lb *lb, struct flow *f, enum flow_state was)
 			lb_log_change(lb, f);
 		break;
 	case FLOW_CLOSED:
-		if (record_may_return(f))
+		if (record_may_return(f)) {
 			lb_log_change(lb, f);
-		else
-			lb_log_gone(lb, f);
+			break;
+		}
+		say_gone(lb, f);
+		ended_set(lb, f, 1);
 		break;
 	case FLOW_ESTABLISHED:
 	case FLOW_FIN:
@@ -246,10 +279,14 @@ log_opened(struct lb *lb, struct flow *f, const struct packet *p)
 {
 	bool wait = lb->sync && plog_healthy(lb->log);
 
-	if ((wait && !hold_has_room(&lb->hold, f)) || plog_pressed(lb->log) ||
-		!append(lb, f))
+	if ((wait && !hold_has_room(&lb->hold, f)) || plog_pressed(lb->log))
 		return wait ? NF_DROP(LB_DROP_LOG_BUSY) : NF_TX;
-	return wait ? hold(lb, f, p) : NF_TX;
+	if (append(lb, f))
+		return wait ? hold(lb, f, p) : NF_TX;
+	/* No room on disk: the log is to see whether what is live fits. */
+	if (wait)
+		plog_missed(lb->log);
+	return wait ? NF_DROP(LB_DROP_LOG_BUSY) : NF_TX;
 }
 
 nf_verdict
@@ -277,8 +314,7 @@ lb_durable(void *state, uint64_t now_tsc)
 static bool
 is_live(const struct flow *f)
 {
-	return f->state != FLOW_FREE &&
-	       (f->state != FLOW_CLOSED || record_may_return(f));
+	return f->state != FLOW_FREE && !f->ended;
 }
 
 static bool
@@ -288,13 +324,14 @@ is_ahead(const struct plog *log)
 }
 
 /*
- * There was no room. If it is the store that has none, waiting would not
- * help: give this checkpoint up, for the next one to find room made.
+ * The device is to catch up. If it has, it is the store that has no room, as
+ * more became live than it was kept for: waiting would not help, so give this
+ * checkpoint up, for the next one to find room made.
  */
 static uint32_t
 save_later(struct lb *lb)
 {
-	if (!is_ahead(lb->log) && lb->log->head >= lb->log->limit) {
+	if (!is_ahead(lb->log) && plog_checkpoint_running(lb->log)) {
 		plog_missed(lb->log);
 		plog_checkpoint_end(lb->log);
 	}
@@ -311,7 +348,8 @@ save_slice(struct lb *lb)
 
 		slice -= COST_LOOK;
 		if (is_live(f)) {
-			if (is_ahead(lb->log) || !append(lb, f))
+			if (is_ahead(lb->log) ||
+				!append_by(lb, f, plog_checkpoint_reserve))
 				return save_later(lb);
 			slice -= COST_WRITE;
 		}

@@ -46,13 +46,6 @@ lb_publish(struct lb *lb)
 	lb->env->stats->half_open = lb->flows.half;
 }
 
-/* Of its record in the log, at most. */
-static int64_t
-record_bytes(const struct flow *f)
-{
-	return f->flags & FLOW_F_V6 ? RECORD_BYTES_V6 : RECORD_BYTES_V4;
-}
-
 void
 lb_count(struct lb *lb, const struct flow *f, int by)
 {
@@ -63,7 +56,7 @@ lb_count(struct lb *lb, const struct flow *f, int by)
 	s->conns += (uint32_t)by;
 	b->conns += (uint32_t)by;
 	lb->snat[f->snat].conns += (uint32_t)by;
-	lb->live_bytes += (uint64_t)(by * record_bytes(f));
+	lb->live_bytes += (uint64_t)by * record_conn_bytes(f);
 	stats->backend[f->backend].connections = b->conns;
 	if (s->live)
 		stats->service[s->stat].connections = s->conns;

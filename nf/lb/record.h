@@ -125,6 +125,12 @@ _Static_assert(FLOW_F_V6 == 0x01 && FLOW_F_EST == 0x02, "as on disk");
 #define RECORD_BYTES_V4 44
 #define RECORD_BYTES_V6 56
 
+static inline uint64_t
+record_conn_bytes(const struct flow *f)
+{
+	return f->flags & FLOW_F_V6 ? RECORD_BYTES_V6 : RECORD_BYTES_V4;
+}
+
 #define RECORD_F_FINS (FLOW_F_FIN(0) | FLOW_F_FIN(1))
 #define RECORD_F_RSTS (FLOW_F_RST(0) | FLOW_F_RST(1))
 

@@ -46,7 +46,7 @@
 #define ALIVE_MS      2000
 #define LAST_BLOCK_MS (RECORD_ALIVE_MS + 2000)
 
-#define GRACE_MAX 127
+#define GRACE_MAX 63
 
 /* Connections linked together. */
 #define BATCH (FLOW_WARM_MAX / 2)

@@ -99,8 +99,10 @@ check "both damaged stores are kept aside" "$(cd "$STORES" &&
 	echo ./*damaged* | sed 's/-[0-9]*-[0-9]*//g')" \
 	= "./web.0.log.damaged ./web.1.log.damaged"
 check "and told of" "$(grep -c 'it is kept as' "$LAB_DIR/run.log")" = 2
-check "with new ones in their place" \
-	"$(log_of web.0 state) $(log_of web.1 state)" = "ok ok"
+both_ok() {
+	[ "$(log_of web.0 state) $(log_of web.1 state)" = "ok ok" ]
+}
+check_run "with new ones in their place" wait_for 5 both_ok
 
 # While it runs: the next start goes without one, the one after has it again.
 serves_again() {

@@ -303,7 +303,7 @@ consistent(void)
 		live += f->state != FLOW_FREE;
 		half += f->state == FLOW_SYN || f->state == FLOW_SYN_RCVD ||
 			f->state == FLOW_UDP_NEW;
-		if (f->state != FLOW_FREE)
+		if (f->state != FLOW_FREE && !f->ended)
 			bytes += f->flags & FLOW_F_V6 ? RECORD_BYTES_V6
 						      : RECORD_BYTES_V4;
 	}

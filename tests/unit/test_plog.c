@@ -352,6 +352,37 @@ START_TEST(test_full)
 }
 END_TEST
 
+/*
+ * What is live fits once, but not beside itself: that is too small as well,
+ * and no reason to write checkpoint after checkpoint.
+ */
+START_TEST(test_full_once)
+{
+	const uint64_t big = SLOTS / 2 * 4000ull;
+	struct plog *log;
+	uint64_t writes;
+
+	begin(SLOTS);
+	log = reopen(NULL);
+	mem_settle(log);
+	ck_assert_int_eq(plog_checkpoint_due(log, big), false);
+	while (plog_reserve(log, 1, 1000) != NULL)
+		plog_poll(log, 0);
+	plog_missed(log);
+	mem_settle(log);
+	writes = mem.writes;
+	for (int i = 0; i < 1000; i++) {
+		ck_assert_int_eq(plog_checkpoint_due(log, big), false);
+		plog_poll(log, 0);
+	}
+	ck_assert_uint_eq(mem.writes, writes);
+	ck_assert_int_eq(plog_state(log), PLOG_FULL);
+	ck_assert_int_eq(plog_checkpoint_due(log, big / 2), true);
+	plog_destroy(log, 0);
+	mem_free(&mem);
+}
+END_TEST
+
 /* --- trouble --- */
 
 /* Writes fail for a while: nothing is lost, and nothing said to be durable. */
@@ -693,6 +724,7 @@ main(void)
 	tcase_add_test(t, test_laps);
 	tcase_add_test(t, test_checkpoint_idle);
 	tcase_add_test(t, test_full);
+	tcase_add_test(t, test_full_once);
 	tcase_add_test(t, test_failing);
 	tcase_add_test(t, test_failing_long);
 	tcase_add_test(t, test_stalled);
