@@ -31,7 +31,7 @@ DEPS_TEST := $(DEPS_BUILD) check libsubunit-dev libclang-rt-14-dev \
 	tcpdump procps iputils-ping curl jq nginx-light wrk apache2-utils \
 	iperf3 dnsmasq-base bind9-dnsutils python3 git bsdextrautils
 DEPS_LAB := $(DEPS_BUILD) iproute2 ethtool tcpdump procps iputils-ping curl \
-	jq nginx-light wrk python3
+	jq nginx-light wrk python3 dnsmasq-base
 
 # Installs what is missing; silent and quick when nothing is.
 define need
@@ -136,13 +136,16 @@ $(BUILD)/obj/nf_list.o: $(NF_LIST)
 	$(Q)$(CC) $(BASE_FLAGS) $(DPDK_CFLAGS) -c -o $@ $<
 
 # The list of functions is the list of folders under nf/.
-$(NF_LIST): $(wildcard nf/*/) Makefile
+$(NF_LIST): FORCE
 	@mkdir -p $(@D)
 	@{ echo '#include "dataplane/nf.h"'; \
 	for f in $(NF_DIRS); do echo "extern const struct nf nf_$$f;"; done; \
 	echo 'const struct nf *const nf_all[] = {'; \
 	for f in $(NF_DIRS); do echo "	&nf_$$f,"; done; \
-	echo '	0,'; echo '};'; } > $@
+	echo '	0,'; echo '};'; } > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+FORCE:
 
 # BPF: one object and one skeleton per program file.
 $(GEN)/%.bpf.o: ctrl/xdp/%.bpf.c

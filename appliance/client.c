@@ -96,8 +96,9 @@ connect_explain(const char *name, int rc)
 	else if (rc == -ECONNREFUSED)
 		fprintf(stderr,
 			"carryall: the control plane of \"%s\" is not running; "
-			"its instances go on. Start it again with carryall run "
-			"-f FILE, or end all with carryall stop %s\n",
+			"instances that live go on. Start it again with "
+			"carryall run -f FILE, or end all with carryall stop "
+			"%s\n",
 			name, name);
 	else
 		fprintf(stderr, "carryall: %s: %s\n", name, strerror(-rc));

@@ -481,7 +481,8 @@ control_run(const char *path, const struct control_functions *functions)
 	}
 	leave(&c, rc == 0 || !running);
 	if (rc == 0)
-		control_say("%s has stopped; nothing is left", c.config->name);
+		control_say("%s has stopped; nothing but logs is left",
+			c.config->name);
 	api_free(c.api);
 	plan_free(c.plan);
 	free(c.load);

@@ -6,6 +6,14 @@
 #include "ctrl/adopt.h"
 #include "ctrl/control_internal.h"
 
+static void
+append(char *why, size_t len, const char *more)
+{
+	size_t n = strlen(why);
+
+	snprintf(why + n, len - n, "%s", more);
+}
+
 /* Read the config again; all of it is taken, or none. */
 static int
 reload(struct control *c, char *why, size_t len)
@@ -29,6 +37,8 @@ reload(struct control *c, char *why, size_t len)
 		goto fail;
 	}
 	rc = plan_compatible(c->plan, plan, why, len);
+	if (rc != 0)
+		append(why, len, "; that takes a stop and a new run");
 	if (rc == 0)
 		rc = adopt_inherit(plan, c->plan, why, len);
 	if (rc == 0)

@@ -22,6 +22,7 @@ enum found {
 	FOUND_BLANK,      /* a device, all zeros */
 	FOUND_UNREADABLE, /* a file with no good superblock */
 	FOUND_SHORT,      /* a file that lacks its end */
+	FOUND_UNUSED,     /* of another size, and never written */
 };
 
 /* For what a dead process has in flight to end. */
@@ -130,6 +131,9 @@ judge(const struct store *s, int fd, char *why, size_t len)
 	rc = plog_super_read(&io, s->size, &super, what, sizeof(what));
 	if (rc == 0)
 		return judge_super(s, &super, io.size, why, len);
+	/* Made for a start that failed: nobody ever wrote to it. */
+	if (rc == -EFBIG && super.epoch == 0 && S_ISREG(st.st_mode))
+		return FOUND_UNUSED;
 	if (rc == -ENODATA || rc == -EBADMSG) {
 		if (S_ISBLK(st.st_mode))
 			return judge_foreign_device(s, rc, why, len);
@@ -313,6 +317,8 @@ store_open(struct store *s, char *why, size_t len)
 	if (rc == FOUND_GOOD)
 		return fd;
 	close(fd);
+	if (rc == FOUND_UNUSED)
+		return unlink(s->path) == 0 ? store_make(s, why, len) : -errno;
 	return rc < 0 ? rc : renew(s, (enum found)rc, why, len);
 }
 

@@ -223,7 +223,8 @@ store_make(const struct store *s, char *why, size_t len)
 	}
 	if (rc == 0)
 		rc = give_name(s, fresh);
-	if (rc == 0)
+	/* Who will write it takes the lock, and is known by it. */
+	if (rc == 0 && flock(fd, LOCK_UN) == 0)
 		return fd;
 	explain(s, rc, why, len);
 	/* While another one makes it, the file is that one's. */

@@ -191,6 +191,7 @@ int
 instance_init(struct instance *in, char *why, size_t len)
 {
 	const struct grant *g;
+	bool confined = false;
 	int rc;
 
 	memset(in, 0, sizeof(*in));
@@ -220,6 +221,7 @@ instance_init(struct instance *in, char *why, size_t len)
 	rc = confine(g->uid, g->gid, why, len);
 	if (rc != 0)
 		goto out_mailbox;
+	confined = true;
 	/* What is on the store was written by who had no privileges, either. */
 	rc = nf_init(in, why, len);
 	if (rc != 0)
@@ -234,7 +236,9 @@ out_mailbox:
 out_log:
 	instance_log_close(&in->log);
 out_vnic:
-	vnic_close(&in->vnic);
+	/* Confined, it could not; the next start finds the VNIC as it is. */
+	if (!confined)
+		vnic_close(&in->vnic);
 	return rc;
 }
 

@@ -73,15 +73,15 @@ instance_log_open(struct instance_log *l, const struct grant *grant,
 	stats->state = PLOG_NONE;
 	if (grant->store.durability == GRANT_DURABILITY_NONE)
 		return 0;
-	/* Until it is there, it is not kept: state and error say so. */
-	stats->state = PLOG_FAILING;
-	stats->error = ENODEV;
 	if (l->store < 0)
-		return 0;
+		return 0; /* the control plane has said why */
+	stats->state = PLOG_FAILING;
 	l->uring = plog_uring_create(l->store, grant->store.size,
 		grant->store.flush != GRANT_FLUSH_NONE, why, len);
-	if (l->uring == NULL)
+	if (l->uring == NULL) {
+		stats->error = (uint32_t)errno;
 		return 0;
+	}
 	rc = log_make(l, grant, stats, why, len);
 	if (rc == 0) {
 		stats->state = PLOG_STARTING;

@@ -43,11 +43,17 @@ plog_checkpoint_finish(struct plog *log)
 }
 
 void
+plog_outdated(struct plog *log)
+{
+	log->inner->behind = true;
+	log->inner->clean = false;
+}
+
+void
 plog_missed(struct plog *log)
 {
 	log->inner->params.stats->missed++;
-	log->inner->behind = true;
-	log->inner->clean = false;
+	plog_outdated(log);
 }
 
 /* What is live beside what was, and room for others meanwhile. */

@@ -186,6 +186,9 @@ bool plog_healthy(const struct plog *log);
 /* A record that matters found no room. */
 void plog_missed(struct plog *log);
 
+/* The log has what is no longer so: a checkpoint is due, nothing was lost. */
+void plog_outdated(struct plog *log);
+
 /*
  * Should a checkpoint begin, when writing all that is live takes
  * `live_bytes` (plog_record_bytes() of each)? To be asked often, for it is

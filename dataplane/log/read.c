@@ -97,10 +97,22 @@ super_why(int rc)
 	}
 }
 
+/* As the config has it. */
+static const char *
+size_text(uint64_t bytes, char text[24])
+{
+	if (bytes % (1 << 20) == 0)
+		snprintf(text, 24, "%" PRIu64 "M", bytes >> 20);
+	else
+		snprintf(text, 24, "%" PRIu64 "K", bytes >> 10);
+	return text;
+}
+
 int
 plog_super_read(const struct plog_io *io, uint64_t size,
 	struct plog_super *super, char *why, size_t len)
 {
+	char have[24], want[24];
 	void *block = aligned_alloc(PLOG_BLOCK, PLOG_BLOCK);
 	int rc;
 
@@ -117,9 +129,9 @@ plog_super_read(const struct plog_io *io, uint64_t size,
 	if (size == 0 || plog_store_bytes(super->slots) == size)
 		return 0;
 	snprintf(why, len,
-		"is of %" PRIu64 " bytes, not %" PRIu64
-		"; set log.size to that, or move it away",
-		plog_store_bytes(super->slots), size);
+		"is of %s, not %s; set log.size = \"%s\", or move it away",
+		size_text(plog_store_bytes(super->slots), have),
+		size_text(size, want), have);
 	return -EFBIG;
 }
 

@@ -241,6 +241,7 @@ plog_uring_create(int fd, uint64_t size, bool dsync, char *why, size_t len)
 	if (u->event >= 0)
 		close(u->event);
 	free(u);
+	errno = -rc;
 	return NULL;
 }
 

@@ -28,7 +28,8 @@ struct plog_uring;
  * FUA where the device has it, else a flush); without, the device has no
  * volatile cache. The ring holds the file, and a lock on it, until it is
  * destroyed or, when the process dies, until all that is in flight has ended.
- * Thread: that which will use it. NULL with the reason in why[0..len).
+ * Thread: that which will use it. NULL with errno set and the reason in
+ * why[0..len).
  */
 struct plog_uring *plog_uring_create(
 	int fd, uint64_t size, bool dsync, char *why, size_t len);

@@ -455,7 +455,7 @@ report(const struct recovery *r, uint64_t took_us)
 	s->held = 0;
 	if (r->config + r->expired + r->other + r->image.bad > 0 ||
 		r->image.spill.size > 0)
-		plog_missed(r->lb->log);
+		plog_outdated(r->lb->log);
 }
 
 int

@@ -134,28 +134,90 @@ control_plane_dies() {
 	expect "the download of 32 MiB has arrived, bit for bit" same_sum one
 }
 
-instance_dies() {
-	local old get i before
-	step "6. Instance web.0 is killed, during ten downloads"
-	old=$(pid_of 0)
+# Ten downloads, in the background as GET; ON_0 of them are web.0's.
+downloads_start() {
+	local i before on_0
 	before=$(opened)
-	other=$(web '.instances[1].opened')
+	on_0=$(web '.instances[0].opened')
+	GET=
 	for i in 0 1 2 3 4 5 6 7 8 9; do
 		download "part$i" &
-		get="${get:-} $!"
+		GET="$GET $!"
 	done
-	wait_for 5 ten_more "$before"
-	owner=$(($(web '.instances[1].opened') - other))
+	wait_for 5 more_than $((before + 9))
+	ON_0=$(($(web '.instances[0].opened') - on_0))
+}
+
+downloads_whole() {
+	# shellcheck disable=SC2086
+	wait $GET
+	[ "$(grep -lx "$SUM" "$LAB_DIR"/part*.sum | wc -l)" = 10 ]
+}
+
+instance_dies() {
+	local old
+	step "6. Instance web.0 is killed with SIGKILL, during ten downloads"
+	downloads_start
+	old=$(pid_of 0)
+	seen "on web.0: $ON_0, on web.1: $((10 - ON_0))"
 	kill -KILL "$old"
 	expect "web.0 serves again within a second" wait_for 1 replaced "$old"
-	seen "web.0 was process $old and is $(pid_of 0)"
+	seen "web.0 was process $old and is $(pid_of 0); from its log:"
+	wait_for 3 told 'web.0 recovered'
+	seen "   $(told 'web.0 recovered')"
 	expect "100 new connections work" \
 		client "$PEER" fetch "$VIP4" / 100
+	expect "all ten downloads have arrived, bit for bit" downloads_whole
+}
+
+# What the control plane has said of that, for which it takes a second.
+told() {
+	grep "$1" "$LAB_DIR/run.log"
+}
+
+idle_lines() {
+	[ "$(wc -l < "$LAB_DIR/idle.log")" = "$1" ]
+}
+
+# The connections that stay have answered so far, now once more.
+idle_answers() {
+	kill -USR1 "$IDLE" && wait_for 10 idle_lines 2 &&
+		[ "$(jq -s 'map(.ok == 50) | all' "$LAB_DIR/idle.log")" = true ]
+}
+
+# How long packets stood still: UDP queries, 100 a second, tell.
+stood_still() {
+	wait_for 10 lab_gone "$PULSE" || return 1
+	tail -n 1 "$LAB_DIR/pulse.log" |
+		jq -e "(.until - $1) * 1000 | floor | select(. > 0)"
+}
+
+all_die() {
+	local old died took name
+	step "7. Control plane and instances are killed, during ten downloads"
+	lab_spawn idle client "$PEER" idle "$VIP4" 50
+	IDLE=$LAB_PID
+	wait_for 5 idle_lines 1
+	seen "50 more connections are open and idle"
+	downloads_start
+	lab_spawn pulse client "$PEER" pulse "$VIP4" 8 3
+	PULSE=$LAB_PID
+	sleep 0.5
+	old=$(st '[.functions[].instances[].pid] | map(tostring) | join(" ")')
+	died=$EPOCHREALTIME
 	# shellcheck disable=SC2086
-	wait $get
-	expect "downloads on web.1 ($owner of 10) have not noticed" \
-		test "$(whole)" -ge "$owner"
-	seen "(in this version those on web.0 end with it)"
+	kill -KILL "$CTL_PID" $old
+	seen "kill -9 $CTL_PID $old"
+	seen "carryall run again:"
+	carryall_run "$LAB_DIR/$NAME.cfg" || exit 1
+	for name in web.0 web.1; do
+		wait_for 3 told "$name recovered"
+		seen "   $(told "$name recovered")"
+	done
+	took=$(stood_still "$died") || BAD=1
+	seen "from death to the first packet forwarded: ${took:-too many} ms"
+	expect "the 50 idle connections answer" idle_answers
+	expect "all ten downloads have arrived, bit for bit" downloads_whole
 }
 
 opened() {
@@ -164,14 +226,6 @@ opened() {
 
 more_than() {
 	[ "$(opened)" -gt "$1" ]
-}
-
-ten_more() {
-	[ $(($(opened) - $1)) = 10 ]
-}
-
-whole() {
-	grep -l "$SUM" "$LAB_DIR"/part*.sum 2>/dev/null | wc -l
 }
 
 lacks=$(lab_lacks)
@@ -204,11 +258,15 @@ expect "no packet reached a wrong instance" none_misdirected
 
 control_plane_dies
 instance_dies
+all_die
 
-step "7. carryall status, at the end"
+step "8. carryall status, at the end"
 "$CARRYALL" status "$NAME" | sed 's/^/   /'
 
-step "8. carryall stop"
+step "9. carryall stop"
 expect "it stops, and removes all it made" "$CARRYALL" stop "$NAME"
 expect "no device of it is left" test "$(box ip -br link | wc -l)" = 3
 expect "no file of it is left" test ! -e "/run/carryall/$NAME"
+expect "but its logs stay, for the next start" "$CARRYALL" log check "$NAME/web.0"
+"$CARRYALL" log check "$NAME/web.0" | grep -E '^(store|records|end) ' |
+	sed 's/^/   /'

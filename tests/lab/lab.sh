@@ -38,10 +38,14 @@ up() {
 	  build/carryall status
 	  build/carryall top
 	  build/carryall capture web.0 | tcpdump -nr -
-	  kill -9 $CTL_PID     the control plane; packets flow on. Again:
+	  build/carryall log show web.0 --follow
+	  build/carryall log check web.0
+	  kill -9 $CTL_PID     the control plane; packets flow on
+	  kill -9 $(web '.instances | map(.pid | tostring) | join(" ")')     the balancer; its connections go on
 	  tests/lab/lab.sh in box build/carryall run -f conf/demo.cfg
+	                   a control plane again; it stays in the foreground
 
-	make lab-down ends it.
+	make lab-down ends it, and removes its logs in /var/lib/carryall/demo.
 	END
 }
 

@@ -315,7 +315,9 @@ lab_down() {
 	if mountpoint -q "/run/carryall/$NAME/bpf"; then
 		umount -l "/run/carryall/$NAME/bpf"
 	fi
-	rm -rf "/run/carryall/$NAME"
+	rm -rf "/run/carryall/$NAME" "/var/lib/carryall/${NAME:?}"
+	[ ! -d /var/lib/carryall ] ||
+		rmdir --ignore-fail-on-non-empty /var/lib/carryall
 	for ns in $LAB_NS; do
 		[ ! -e "/run/netns/cy-$LAB_ID-$ns" ] ||
 			ip netns del "cy-$LAB_ID-$ns"

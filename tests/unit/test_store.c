@@ -256,11 +256,39 @@ assert_refused(int error, const char *part)
 	ck_assert_uint_eq(files(""), 1);
 }
 
+/* As an instance that writes to it would. */
+static void
+use_it(void)
+{
+	struct plog_super super = super_of(s.path);
+	int fd = open(s.path, O_WRONLY);
+
+	super.epoch = 1;
+	super.generation = 2;
+	plog_super_seal(&super);
+	ck_assert_int_eq(
+		pwrite(fd, &super, sizeof(super), 0), (int)sizeof(super));
+	close(fd);
+}
+
 START_TEST(another_size)
 {
 	open_well();
+	use_it();
 	init(2 * MB);
-	assert_refused(-EFBIG, "set log.size to that, or move it away");
+	assert_refused(-EFBIG, "is of 1M, not 2M; set log.size = \"1M\"");
+}
+END_TEST
+
+/* Of a start that failed half way: nobody would miss it. */
+START_TEST(another_size_unused)
+{
+	open_well();
+	init(2 * MB);
+	ck_assert_int_eq(store_check(&s, why, sizeof(why)), 0);
+	open_well();
+	ck_assert_uint_eq(super_of(s.path).slots, 2 * MB / PLOG_BLOCK - 2);
+	ck_assert_uint_eq(files(""), 1);
 }
 END_TEST
 
@@ -672,6 +700,7 @@ add_files(Suite *suite)
 	tcase_add_test(tc, no_space);
 	tcase_add_test(tc, in_memory);
 	tcase_add_test(tc, another_size);
+	tcase_add_test(tc, another_size_unused);
 	tcase_add_test(tc, another_function);
 	tcase_add_test(tc, another_version);
 	tcase_add_test(tc, another_owner);
