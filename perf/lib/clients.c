@@ -56,6 +56,7 @@ begin(struct clients *c, uint32_t i)
 	c->step[i] = 0;
 }
 
+/* Each has 10 bytes of data: what a FIN ends is 11 further. */
 static void
 packet_write(const struct bench_conn *c, uint8_t step, uint8_t *d)
 {
@@ -73,10 +74,10 @@ packet_write(const struct bench_conn *c, uint8_t step, uint8_t *d)
 		bench_from_client(d, c, PACKET_FIN | PACKET_ACK, 1001, 5001);
 		break;
 	case 4:
-		bench_from_backend(d, c, PACKET_FIN | PACKET_ACK, 5001, 1002);
+		bench_from_backend(d, c, PACKET_FIN | PACKET_ACK, 5001, 1012);
 		break;
 	default:
-		bench_from_client(d, c, PACKET_ACK, 1002, 5002);
+		bench_from_client(d, c, PACKET_ACK, 1012, 5012);
 	}
 }
 
@@ -135,6 +136,7 @@ dispatch(struct clients *c, struct rte_mbuf **m, uint32_t n,
 			c->out[c->n_out++] = m[i];
 		} else if (verdict[i] != NF_HELD) {
 			/* Sent again, as a client would. */
+			c->lb.stats.drop[verdict[i] - NF_DROP(0)]++;
 			c->dropped++;
 			ready_put(c, m[i]->hash.usr);
 			idle_put(c, m[i]);
