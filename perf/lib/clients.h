@@ -17,8 +17,8 @@
 #include "perf/lib/bench_lb.h"
 #include "perf/lib/bench_log.h"
 
-#define CLIENTS       2048 /* as many as the balancer can hold back */
-#define CLIENTS_STEPS 6    /* packets of a life */
+#define CLIENTS       2048u /* as many as the balancer can hold back */
+#define CLIENTS_STEPS 6     /* packets of a life */
 
 struct clients {
 	struct bench_lb lb;

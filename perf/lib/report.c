@@ -20,8 +20,12 @@ report(const struct result *r)
 		printf("\"ratio\": null, ");
 	else
 		printf("\"ratio\": %.3f, ", r->ratio);
-	printf("\"spread\": %.3f, %s\"conditions\": \"%s\"}\n", r->spread,
-		r->more == NULL ? "" : r->more, r->conditions);
+	if (r->spread == 0)
+		printf("\"spread\": null, ");
+	else
+		printf("\"spread\": %.3f, ", r->spread);
+	printf("%s\"conditions\": \"%s\"}\n", r->more == NULL ? "" : r->more,
+		r->conditions);
 	fflush(stdout);
 }
 

@@ -12,8 +12,8 @@ struct result {
 	const char *unit;
 	const char *baseline; /* name of another result, or NULL */
 	double ratio;         /* to that; 0: none */
-	double spread;        /* (highest - lowest) / median over the runs */
-	const char *more;     /* members `"key": value, `, or NULL */
+	double spread;    /* (highest - lowest) / median of the runs; 0: one */
+	const char *more; /* members `"key": value, `, or NULL */
 	const char *conditions;
 };
 
