@@ -66,13 +66,14 @@ print(struct side *s, double base, const char *baseline, uint64_t dropped)
 	snprintf(more, sizeof(more),
 		"\"records_per_connection\": %.2f, \"missed\": %llu, "
 		"\"dropped\": %llu, \"checkpoints\": %llu, "
-		"\"blocks_per_write\": %.1f, ",
+		"\"blocks_per_write\": %.1f, \"connections_per_write\": %.1f, ",
 		c->opened == 0 ? 0 : (double)c->logged / (double)c->opened,
 		(unsigned long long)l->missed, (unsigned long long)dropped,
 		(unsigned long long)l->checkpoints,
 		l->writes == 0
 			? 0
-			: (double)l->written / PLOG_BLOCK / (double)l->writes);
+			: (double)l->written / PLOG_BLOCK / (double)l->writes,
+		l->writes == 0 ? 0 : (double)c->lives / (double)l->writes);
 	snprintf(conditions, sizeof(conditions),
 		"%s; %u at a time, table of 1M, full of closed or half-open "
 		"ones, 24 backends, 16 SNAT addresses, maglev; wall time of "

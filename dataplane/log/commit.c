@@ -16,7 +16,7 @@
  * record. While a write is in flight records gather for the next; only who
  * has gathered WRITE_MIN blocks does not wait, so that under load the device
  * has several writes to work on. Where nobody waits for records (`gather`), a
- * write a millisecond is enough: one costs the core some 30 us, whatever its
+ * write a millisecond is enough: one costs the core some 50 us, whatever its
  * size, for the kernel's work and the interrupts of a write and a flush.
  */
 #include "dataplane/log/plog_internal.h"
