@@ -55,6 +55,7 @@ CTRL_SRC  := $(filter-out $(BPF_SRC),$(CTRL_SRC))
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
 PERF_SRC  := $(wildcard perf/*.c)
+PERF_LIB  := $(wildcard perf/lib/*.c)
 E2E_SRC   := $(filter-out tests/e2e/frame.c,$(wildcard tests/e2e/*.c))
 
 GEN       := build/gen
@@ -251,12 +252,13 @@ lab: deps-lab ## leave the demo's lab up, to play
 lab-down: ## end the lab
 	@tests/lab/lab.sh down
 
+# Each perf/*.c is a program; perf/lib is what they share.
 PERF_BIN := $(patsubst perf/%.c,$(BUILD)/perf/%,$(PERF_SRC))
 
-$(BUILD)/perf/%: $(BUILD)/obj/perf/%.o $(LIB)
+$(BUILD)/perf/%: $(BUILD)/obj/perf/%.o $(call obj,$(PERF_LIB)) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(call obj,$(PERF_LIB)) $(LIB) $(LDLIBS)
 
 perf-bins: $(PERF_BIN)
 

@@ -231,9 +231,9 @@ const struct key keys[] = {
 			"packet waits until its record is on stable storage: "
 			"no crash loses a connection that the backend knows "
 			"of. With batch nothing waits: a crash may lose the "
-			"connections of about the last 100 microseconds, or "
-			"of the last write where the device is slower. With "
-			"none no log is kept, and connections end with their "
+			"connections of about the last millisecond, or of the "
+			"last write where the device is slower. With none no "
+			"log is kept, and connections end with their "
 			"instance." },
 	{ "functions.log.size", KEY_QUANTITY, .unit = UNIT_SIZE,
 		FIELD(config_function, log_size), .min = 1 << 20,

@@ -52,6 +52,7 @@ log_make(struct instance_log *l, const struct grant *grant,
 		.function = grant->type,
 		.boot = grant->store.boot,
 		.depth = DEPTH,
+		.gather = grant->store.durability == GRANT_DURABILITY_BATCH,
 		.stats = stats,
 	};
 	int err;

@@ -66,6 +66,11 @@ struct plog_params {
 	uint64_t boot;        /* which start of the machine this is; not 0 */
 	uint32_t depth;       /* writes in flight, 1 to PLOG_DEPTH_MAX */
 	/*
+	 * Nobody waits for records: under load write at most once a
+	 * millisecond, unless there is enough for a large write.
+	 */
+	bool gather;
+	/*
 	 * CLOCK_BOOTTIME and CLOCK_REALTIME in milliseconds; NULL: the
 	 * system's.
 	 */

@@ -38,6 +38,7 @@ struct plog_inner {
 	uint64_t limit;       /* first block that would write over the tail */
 
 	/* trouble */
+	uint64_t wrote_ms; /* when the latest write of blocks was begun */
 	uint64_t retry_ms; /* when to repeat what failed; 0: nothing did */
 	uint32_t backoff_ms;
 	bool stalled, full;
