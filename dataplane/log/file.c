@@ -6,14 +6,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static ssize_t
-file_read(void *ctx, uint64_t off, void *buf, size_t len)
+ssize_t
+plog_file_read(int fd, uint64_t off, void *buf, size_t len)
 {
-	const struct plog_file *file = ctx;
 	size_t have = 0;
 
 	while (have < len) {
-		ssize_t n = pread(file->fd, (uint8_t *)buf + have, len - have,
+		ssize_t n = pread(fd, (uint8_t *)buf + have, len - have,
 			(off_t)(off + have));
 
 		if (n < 0 && errno == EINTR)
@@ -25,6 +24,14 @@ file_read(void *ctx, uint64_t off, void *buf, size_t len)
 		have += (size_t)n;
 	}
 	return (ssize_t)have;
+}
+
+static ssize_t
+file_read(void *ctx, uint64_t off, void *buf, size_t len)
+{
+	const struct plog_file *file = ctx;
+
+	return plog_file_read(file->fd, off, buf, len);
 }
 
 static int

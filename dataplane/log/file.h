@@ -20,6 +20,9 @@ struct plog_file {
  */
 int plog_file_open(struct plog_file *file, const char *path);
 
+/* Read as plog_io.read() does, from any descriptor. */
+ssize_t plog_file_read(int fd, uint64_t off, void *buf, size_t len);
+
 /* What plog_super_read() and plog_scan() want; good as long as `file`. */
 struct plog_io plog_file_io(struct plog_file *file);
 

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "dataplane/log/format.h"
+#include "dataplane/log/file.h"
 
 /* More than the log ever has in flight. */
 #define ENTRIES 16
@@ -61,22 +61,9 @@ give_way(struct plog_uring *u)
 static ssize_t
 read_at(void *ctx, uint64_t off, void *buf, size_t len)
 {
-	struct plog_uring *u = ctx;
-	size_t got = 0;
+	const struct plog_uring *u = ctx;
 
-	while (got < len) {
-		ssize_t n = pread(u->fd, (uint8_t *)buf + got, len - got,
-			(off_t)(off + got));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		got += (size_t)n;
-	}
-	return (ssize_t)got;
+	return plog_file_read(u->fd, off, buf, len);
 }
 
 /* What the ring may do from now on: write to the file, and nothing else. */
