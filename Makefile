@@ -29,7 +29,8 @@ DEPS_BUILD := gcc make liburing-dev libisal-dev clang llvm pkgconf libdpdk-dev l
 DEPS_TEST := $(DEPS_BUILD) check libsubunit-dev libclang-rt-14-dev \
 	clang-format clang-tidy cppcheck shellcheck mandoc iproute2 ethtool \
 	tcpdump procps iputils-ping curl jq nginx-light wrk apache2-utils \
-	iperf3 dnsmasq-base bind9-dnsutils python3 git bsdextrautils
+	iperf3 dnsmasq-base bind9-dnsutils python3 git bsdextrautils \
+	libfuse3-dev
 DEPS_LAB := $(DEPS_BUILD) iproute2 ethtool tcpdump procps iputils-ping curl \
 	jq nginx-light wrk python3 dnsmasq-base
 
@@ -207,6 +208,14 @@ build/tests/log_%: $(BUILD)/obj/tests/e2e/log_%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+
+# The file system whose faults are switched while it runs.
+$(BUILD)/obj/tests/e2e/faultfs.o: EXTRA = $(patsubst -I%,-isystem %,$(shell \
+	pkg-config --cflags fuse3))
+build/tests/faultfs: $(BUILD)/obj/tests/e2e/faultfs.o
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(shell pkg-config --libs fuse3)
 
 e2e-bins: $(E2E_BIN)
 

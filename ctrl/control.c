@@ -315,6 +315,9 @@ on_reload_signal(
 	return 0;
 }
 
+/* Told of one instance's log in a second, at most. */
+#define LOG_LINES 2
+
 static void
 logs_watch(struct control *c)
 {
@@ -325,7 +328,11 @@ logs_watch(struct control *c)
 
 		if (c->stores[i].size == 0 || s->state != SUPERVISOR_SERVING)
 			continue;
-		while (log_watch(&c->watched[i], s->stats, line, sizeof(line)))
+		/* Not all there is: it may write faster than we can tell. */
+		for (int n = 0;
+			n < LOG_LINES &&
+			log_watch(&c->watched[i], s->stats, line, sizeof(line));
+			n++)
 			control_say("%s%s", s->name, line);
 	}
 }

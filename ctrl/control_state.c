@@ -138,6 +138,22 @@ boot_number(void)
 	return n != 0 ? n : 1;
 }
 
+/*
+ * What the disk does to us is no reason not to start: an instance goes without
+ * its store, which is said then. All else is for people to decide.
+ */
+static bool
+is_trouble(int err)
+{
+	static const int trouble[] = { -EIO, -EROFS, -EPERM, -EACCES, -ENXIO,
+		-ENODEV, -ETIMEDOUT, -EMLINK };
+
+	for (size_t i = 0; i < sizeof(trouble) / sizeof(trouble[0]); i++)
+		if (err == trouble[i])
+			return true;
+	return false;
+}
+
 /* Refuse what does not fit before anything is made. */
 static int
 stores_check(struct control *c)
@@ -151,17 +167,15 @@ stores_check(struct control *c)
 		if (c->stores[i].size == 0)
 			continue;
 		err = store_check(&c->stores[i], why, sizeof(why));
-		if (err != 0)
-			control_say("%s", why);
+		if (err == 0 || is_trouble(err))
+			continue;
+		control_say("%s", why);
 		rc = rc == 0 ? err : rc;
 	}
 	return rc;
 }
 
-/*
- * Make those that are missing. That too many damaged ones are kept is no
- * reason not to start: it is said when the instance goes without one.
- */
+/* Make those that are missing. */
 static int
 stores_make(struct control *c)
 {
@@ -173,7 +187,7 @@ stores_make(struct control *c)
 		if (c->stores[i].size == 0)
 			continue;
 		fd = store_open(&c->stores[i], why, sizeof(why));
-		if (fd == -EMLINK)
+		if (is_trouble(fd))
 			continue;
 		if (why[0] != '\0')
 			control_say("%s", why);
@@ -188,7 +202,7 @@ int
 control_stores(struct control *c)
 {
 	uint64_t boot = boot_number();
-	int rc = 0;
+	int err, rc = 0;
 
 	c->stores = calloc(c->plan->n_instances, sizeof(*c->stores));
 	if (c->stores == NULL)
@@ -201,8 +215,11 @@ control_stores(struct control *c)
 		rc = stores_check(c);
 	if (rc == 0 && !c->adopted)
 		rc = stores_make(c);
-	if (rc == 0 && keeps_logs(c->config))
-		rc = seed_save(c->config, c->plan->seed);
+	if (rc == 0 && keeps_logs(c->config) &&
+		(err = seed_save(c->config, c->plan->seed)) != 0)
+		control_say("warning: %s/%s/seed cannot be written (%s): "
+			    "connections will not outlive a stop",
+			c->config->state, c->config->name, strerror(-err));
 	for (unsigned int i = 0; rc == 0 && i < c->plan->n_instances; i++) {
 		struct grant *g = c->plan->instances[i].grant;
 

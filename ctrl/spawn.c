@@ -19,6 +19,8 @@
 #define FD_OPTIONAL 4  /* from here on of FD_COUNT: may be none */
 #define FD_SPARE    64 /* above all that the child uses */
 
+#define STORE_WAIT_S 10
+
 int
 spawn_open(struct spawn *spawn, const struct rundir *dir)
 {
@@ -96,31 +98,51 @@ descriptors_place(const struct spawn *spawn)
 	return close_range(FD_FIRST + FD_COUNT, ~0u, 0) == 0 ? 0 : -errno;
 }
 
+static void
+on_alarm(int sig)
+{
+	(void)sig; /* it has interrupted flock() */
+}
+
 /*
  * Whoever had the store may still have writes in flight; the lock comes when
- * the last of them has ended.
+ * the last of them has ended. -EINTR: a device that has not answered for so
+ * long may never do.
  */
 static int
 store_await(int fd)
 {
-	int rc = 0;
+	const struct sigaction interrupt = { .sa_handler = on_alarm };
+	int rc;
 
 	if (fd < 0)
 		return 0;
-	do
-		rc = flock(fd, LOCK_EX);
-	while (rc != 0 && errno == EINTR);
+	sigaction(SIGALRM, &interrupt, NULL);
+	alarm(STORE_WAIT_S);
+	rc = flock(fd, LOCK_EX) == 0 ? 0 : -errno;
+	alarm(0);
 	return rc;
 }
 
+/* To serve without it is worth more than to wait for it any longer. */
 static void
-child(const struct spawn *spawn)
+store_leave(struct spawn *spawn)
 {
-	char *argv[] = { "carryall", "instance", (char *)(uintptr_t)spawn->name,
+	dprintf(STDERR_FILENO,
+		"carryall: %s: the device of its store has not answered what "
+		"was written last for %d s; starting without the store\n",
+		spawn->name, STORE_WAIT_S);
+	spawn->store = spawn->damaged = -1;
+}
+
+static void
+child(struct spawn spawn)
+{
+	char *argv[] = { "carryall", "instance", (char *)(uintptr_t)spawn.name,
 		NULL };
 	char *envp[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
 	sigset_t none;
-	int null;
+	int null, rc;
 
 	setsid();
 	setpriority(PRIO_PROCESS, 0, 0);
@@ -129,7 +151,12 @@ child(const struct spawn *spawn)
 	null = open("/dev/null", O_RDWR);
 	if (null >= 0)
 		dup2(null, STDIN_FILENO);
-	if (store_await(spawn->store) != 0 || descriptors_place(spawn) != 0)
+	rc = store_await(spawn.store);
+	if (rc == -EINTR)
+		store_leave(&spawn);
+	else if (rc != 0)
+		_exit(126);
+	if (descriptors_place(&spawn) != 0)
 		_exit(126);
 	execve("/proc/self/exe", argv, envp);
 	_exit(127);
@@ -143,7 +170,7 @@ spawn_run(const struct spawn *spawn)
 	if (pid < 0)
 		return -errno;
 	if (pid == 0)
-		child(spawn);
+		child(*spawn);
 	return pid;
 }
 

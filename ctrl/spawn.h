@@ -3,7 +3,8 @@
  * Starting an instance: a new process of this same program, with exactly the
  * descriptors of its grant (numbers 3..8, enum instance_fd), in a session of
  * its own so that it outlives the control plane and its terminal. It waits
- * for the lock of its store before it becomes an instance: see store.h.
+ * for the lock of its store before it becomes an instance, but not for ever:
+ * see store.h.
  */
 #ifndef CARRYALL_SPAWN_H
 #define CARRYALL_SPAWN_H

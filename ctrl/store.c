@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -210,6 +211,16 @@ explain_in_use(const struct store *s, char *why, size_t len)
 	char who[32] = "another process";
 	int pid = holder(s);
 
+	/* The lock ends with the file's last user, be that the kernel. */
+	if (pid > 0 && kill(pid, 0) != 0 && errno == ESRCH) {
+		snprintf(why, len,
+			"store %s is in use by process %d, which has ended: "
+			"its device has not answered a write yet, or another "
+			"process has the file from it; wait for that, or take "
+			"another appliance.state",
+			s->path, pid);
+		return;
+	}
 	if (pid > 0)
 		snprintf(who, sizeof(who), "process %d", pid);
 	snprintf(why, len,

@@ -32,8 +32,8 @@
  *   instance for as long as a write of it may still reach the device, and
  *   ends with the last of them.
  * - The next instance takes the lock before it reads the first byte: between
- *   fork() and exec(), where waiting keeps nobody else from working. No
- *   instance can be made to run without it.
+ *   fork() and exec(), where waiting keeps nobody else from working. When the
+ *   device has not answered for ten seconds, it serves without the store.
  * A `carryall run` that starts fresh looks first whether all locks are to be
  * had, and says who holds one; a control plane that adopts does not, for
  * running instances hold their own.

@@ -147,12 +147,22 @@ lasting(int fd)
 		       : 0;
 }
 
+static bool
+is_named(int fd, const char *path)
+{
+	struct stat a, b;
+
+	return fstat(fd, &a) == 0 && stat(path, &b) == 0 &&
+	       a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+}
+
 static int
-fill(const struct store *s, int fd)
+fill(const struct store *s, int fd, const char *fresh)
 {
 	int rc;
 
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+	/* Also when another one has given it its name in between. */
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0 || !is_named(fd, fresh))
 		return -EBUSY;
 	rc = lasting(fd);
 	if (rc == 0 && ftruncate(fd, 0) != 0)
@@ -219,7 +229,7 @@ store_make(const struct store *s, char *why, size_t len)
 	snprintf(fresh, sizeof(fresh), "%s.new", s->path);
 	if (rc == 0) {
 		fd = open(fresh, O_RDWR | O_CREAT | O_DIRECT | O_CLOEXEC, 0600);
-		rc = fd < 0 ? -errno : fill(s, fd);
+		rc = fd < 0 ? -errno : fill(s, fd, fresh);
 	}
 	if (rc == 0)
 		rc = give_name(s, fresh);

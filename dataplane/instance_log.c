@@ -97,9 +97,8 @@ instance_log_open(struct instance_log *l, const struct grant *grant,
 void
 instance_log_start(struct instance_log *l)
 {
-	if (l->log == NULL)
-		return;
-	plog_start(l->log);
+	if (l->log != NULL)
+		plog_start(l->log);
 	if (l->damaged.fd >= 0)
 		close(l->damaged.fd);
 	l->damaged.fd = -1;

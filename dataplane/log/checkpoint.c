@@ -129,7 +129,8 @@ plog_checkpoint_reserve(struct plog *log, uint16_t kind, uint16_t len)
 
 	log->limit = log->inner->limit;
 	r = plog_reserve(log, kind, len);
-	log->inner->swept += plog_record_bytes(len);
+	if (r != NULL)
+		log->inner->swept += plog_record_bytes(len);
 	plog_limit_set(log);
 	return r;
 }
@@ -138,8 +139,15 @@ void
 plog_checkpoint_end(struct plog *log)
 {
 	log->inner->running = false;
-	log->inner->ended = log->inner->clean;
+	log->inner->ended = true;
 	log->inner->checkpoint_lsn = log->lsn;
+}
+
+void
+plog_checkpoint_abandon(struct plog *log)
+{
+	log->inner->running = false;
+	plog_outdated(log);
 }
 
 bool

@@ -375,6 +375,20 @@ plog_poll(struct plog *log, uint64_t now_ms)
 	return plog_publish(log) | changed;
 }
 
+/* When stall_watch() would next see something new, if nothing ends. */
+static uint32_t
+stall_in(const struct plog_inner *in, uint64_t now_ms)
+{
+	uint64_t age = 0, of_super = 0;
+
+	if (in->n_writes > 0)
+		age = now_ms - in->write[in->first].since_ms;
+	if (in->super_state != SUPER_IDLE)
+		of_super = now_ms - in->super_write.since_ms;
+	age = age > of_super ? age : of_super;
+	return age < STALL_MS ? (uint32_t)(STALL_MS - age) : STALL_MS;
+}
+
 uint32_t
 plog_wait_ms(const struct plog *log, uint64_t now_ms)
 {
@@ -386,6 +400,6 @@ plog_wait_ms(const struct plog *log, uint64_t now_ms)
 		return in->retry_ms > now_ms ? (uint32_t)(in->retry_ms - now_ms)
 					     : 0;
 	if (in->n_writes > 0 || in->super_state != SUPER_IDLE)
-		return STALL_MS;
+		return stall_in(in, now_ms);
 	return is_early(log, now_ms) ? 1 : 0;
 }

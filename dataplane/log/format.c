@@ -35,6 +35,19 @@ plog_head_seal(struct plog_head *head)
 	head->crc = crc_behind(head, head->used);
 }
 
+/* Printable and ended: it is shown on people's terminals. */
+static int
+is_text(const char *text, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		if (text[i] == '\0')
+			return 1;
+		if (text[i] < 0x20 || text[i] > 0x7e)
+			return 0;
+	}
+	return 0;
+}
+
 int
 plog_super_check(const void *block)
 {
@@ -48,10 +61,10 @@ plog_super_check(const void *block)
 		return -EBADMSG;
 	if (s->slots < PLOG_SLOTS_MIN || s->slots > 1ull << 40)
 		return -EBADMSG;
-	if (s->function[sizeof(s->function) - 1] != '\0' ||
-		s->owner[sizeof(s->owner) - 1] != '\0')
-		return -EBADMSG;
-	return 0;
+	return is_text(s->function, sizeof(s->function)) &&
+			       is_text(s->owner, sizeof(s->owner))
+		       ? 0
+		       : -EBADMSG;
 }
 
 /* Do the records fill the block up to `used`, and are as many as it says? */

@@ -72,9 +72,12 @@ plog_block_close(struct plog *log)
 static bool
 block_open(struct plog *log)
 {
+	uint64_t ahead = log->head - log->done;
 	struct plog_head *h;
 
-	if (log->head - log->done >= PLOG_WINDOW || log->head >= log->limit)
+	/* Never two blocks of one slot in flight. */
+	if (ahead >= PLOG_WINDOW || ahead >= log->inner->slots ||
+		log->head >= log->limit)
 		return false;
 	h = plog_block(log, log->head);
 	h->lsn = log->lsn + 1;

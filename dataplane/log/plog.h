@@ -208,10 +208,13 @@ void plog_checkpoint_begin(struct plog *log);
 void *plog_checkpoint_reserve(struct plog *log, uint16_t kind, uint16_t len);
 
 /*
- * All of it is appended: when it is durable, the tail moves. Nothing happens
- * if records were missed since the beginning: then another one is due.
+ * All of it is appended: when it is durable, the tail moves. If records of
+ * others were missed since the beginning, another one is due then.
  */
 void plog_checkpoint_end(struct plog *log);
+
+/* Not all of it could be appended: forget it; another one is due. */
+void plog_checkpoint_abandon(struct plog *log);
 
 /*
  * For owners that need no checkpoints: nothing before block `seq` is needed

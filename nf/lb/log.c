@@ -331,10 +331,8 @@ is_ahead(const struct plog *log)
 static uint32_t
 save_later(struct lb *lb)
 {
-	if (!is_ahead(lb->log) && plog_checkpoint_running(lb->log)) {
-		plog_missed(lb->log);
-		plog_checkpoint_end(lb->log);
-	}
+	if (!is_ahead(lb->log) && plog_checkpoint_running(lb->log))
+		plog_checkpoint_abandon(lb->log);
 	return SAVE_WAIT_US;
 }
 

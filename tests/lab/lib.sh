@@ -315,6 +315,10 @@ lab_down() {
 	if mountpoint -q "/run/carryall/$NAME/bpf"; then
 		umount -l "/run/carryall/$NAME/bpf"
 	fi
+	# One whose process is gone answers nothing, not even that it is one.
+	if grep -q " $LAB_DIR/state " /proc/mounts; then
+		umount -l "$LAB_DIR/state"
+	fi
 	rm -rf "/run/carryall/$NAME" "/var/lib/carryall/${NAME:?}"
 	[ ! -d /var/lib/carryall ] ||
 		rmdir --ignore-fail-on-non-empty /var/lib/carryall

@@ -153,11 +153,13 @@ async def probe_all(host, seconds):
 
 def probe(host, seconds):
     """slow_until: start of the last connection that was not served within
-    0.3 s, in seconds since the epoch; 0 if all were."""
+    0.3 s, in seconds since the epoch; 0 if all were. worst_ms: how long the
+    slowest took."""
     rows = asyncio.run(probe_all(host, float(seconds)))
     slow = [r for r in rows if r[2] != "ok" or r[1] > 0.3]
     return say(True, count=len(rows), slow=len(slow),
                slow_until=max([r[0] for r in slow], default=0),
+               worst_ms=round(max(r[1] for r in rows) * 1000),
                first=min(r[0] for r in rows), last=max(r[0] for r in rows),
                errors=dict(collections.Counter(
                    r[2] for r in rows if r[2] != "ok")))

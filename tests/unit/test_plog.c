@@ -293,6 +293,38 @@ START_TEST(test_laps)
 }
 END_TEST
 
+/*
+ * Others miss a record while a checkpoint runs: it counts all the same, so
+ * that there is room for the next one, and nothing is ever given up.
+ */
+START_TEST(test_missed_meanwhile)
+{
+	struct sweep sweep = { 0 };
+	struct plog *log;
+
+	begin(SLOTS);
+	memset(model, 0, sizeof(model));
+	log = reopen(NULL);
+	for (uint32_t round = 1; round < 200; round++) {
+		for (uint32_t i = 0; i < LIVE; i++) {
+			if (!set(log, i, round))
+				continue;
+			model[i] = round;
+			checkpoint_some(log, &sweep, LIVE * 12);
+			if (plog_checkpoint_running(log) && i % 50 == 0)
+				plog_missed(log);
+			plog_poll(log, 0);
+		}
+		mem_settle(log);
+		model_check();
+	}
+	ck_assert_uint_gt(stats.missed, 10);
+	ck_assert_uint_gt(stats.checkpoints, 10);
+	plog_destroy(log, 0);
+	mem_free(&mem);
+}
+END_TEST
+
 /* An idle log asks for no checkpoint, whatever is live. */
 START_TEST(test_checkpoint_idle)
 {
@@ -474,6 +506,9 @@ START_TEST(test_stalled)
 	mem.auto_done = false;
 	put(log, 1, 1);
 	plog_poll(log, 100);
+	ck_assert_uint_eq(plog_wait_ms(log, 100), 1000);
+	/* Whoever was woken meanwhile must not sleep past it. */
+	ck_assert_uint_eq(plog_wait_ms(log, 700), 400);
 	plog_poll(log, 1099);
 	ck_assert_int_eq(plog_state(log), PLOG_OK);
 	ck_assert_int_eq(plog_poll(log, 1100), 1);
@@ -549,6 +584,9 @@ START_TEST(test_refused)
 	memset(mem.disk, 0, PLOG_BLOCK);
 	ck_assert_ptr_null(plog_create(&p, &err, why, sizeof(why)));
 	ck_assert_int_eq(err, -ENODATA);
+	mem_format(&mem, SLOTS, "l\033b");
+	ck_assert_ptr_null(plog_create(&p, &err, why, sizeof(why)));
+	ck_assert_int_eq(err, -EBADMSG);
 	mem.fail_read = -EIO;
 	ck_assert_ptr_null(plog_create(&p, &err, why, sizeof(why)));
 	ck_assert_int_eq(err, -EIO);
@@ -763,6 +801,7 @@ main(void)
 	tcase_add_test(t, test_group_commit);
 	tcase_add_test(t, test_order);
 	tcase_add_test(t, test_laps);
+	tcase_add_test(t, test_missed_meanwhile);
 	tcase_add_test(t, test_checkpoint_idle);
 	tcase_add_test(t, test_full);
 	tcase_add_test(t, test_full_once);
