@@ -746,47 +746,6 @@ START_TEST(test_age)
 }
 END_TEST
 
-/* Nobody waits: one small write a millisecond, and large ones at once. */
-START_TEST(test_gather)
-{
-	struct plog_params p = { .function = "lb",
-		.boot = 1,
-		.depth = 4,
-		.gather = true,
-		.stats = &stats };
-	struct plog_report report;
-	struct plog *log;
-	char why[256];
-	int err;
-
-	begin(256);
-	p.io = mem_io(&mem);
-	log = plog_create(&p, &err, why, sizeof(why));
-	ck_assert_ptr_nonnull(log);
-	ck_assert_int_eq(plog_replay(log, NULL, NULL, &report), 0);
-	plog_start(log);
-	for (int i = 0; i < 4; i++)
-		plog_poll(log, 10);
-	put(log, 1, 1);
-	ck_assert_uint_eq(plog_wait_ms(log, 10), 0);
-	plog_poll(log, 10);
-	ck_assert_uint_eq(plog_durable(log), 1);
-	put(log, 1, 2);
-	plog_poll(log, 10);
-	ck_assert_uint_eq(plog_durable(log), 1);
-	ck_assert_uint_eq(plog_wait_ms(log, 10), 1);
-	ck_assert_uint_eq(plog_wait_ms(log, 11), 0);
-	plog_poll(log, 11);
-	ck_assert_uint_eq(plog_durable(log), 2);
-	while (log->head - log->done < 40)
-		put(log, 1, 3);
-	plog_poll(log, 11);
-	ck_assert_uint_gt(plog_durable(log), 1000);
-	plog_destroy(log, 0);
-	mem_free(&mem);
-}
-END_TEST
-
 int
 main(void)
 {
@@ -815,7 +774,6 @@ main(void)
 	tcase_add_test(t, test_unreadable);
 	tcase_add_test(t, test_damaged_source);
 	tcase_add_test(t, test_age);
-	tcase_add_test(t, test_gather);
 	tcase_set_timeout(t, 60);
 	suite_add_tcase(s, t);
 	sr = srunner_create(s);
