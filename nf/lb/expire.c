@@ -168,6 +168,9 @@ lb_tick(void *state, uint64_t now_tsc)
 	lb_clock(lb, now_tsc);
 	if (lb->log != NULL)
 		save_us = lb_log_tick(lb);
+	/* Packets wait for both: who saves ends fewer. */
+	if (save_us == 0)
+		slice = SLICE / 2;
 	slice = sweep(lb, slice);
 	slice = drain_list(lb, FLOW_LIST_HALF, slice);
 	slice = drain_list(lb, FLOW_LIST_CLOSED, slice);

@@ -40,8 +40,8 @@
 #include "nf/lb/lb.h"
 #include "nf/lb/record.h"
 
-/* A checkpoint's slice, in units of some 10 ns: 30 us. */
-#define SLICE      3000
+/* A checkpoint's slice, in units of some 10 ns: 20 us. */
+#define SLICE      2000
 #define COST_LOOK  1
 #define COST_WRITE 5
 
