@@ -119,17 +119,24 @@ is_early(const struct plog *log, uint64_t now_ms)
 	       log->head - log->sent < WRITE_MIN;
 }
 
+/* Is there enough for one more, beside those in flight? */
+static bool
+may_overlap(const struct plog *log)
+{
+	return log->inner->n_writes < log->inner->params.depth &&
+	       log->head - log->sent >= WRITE_MIN;
+}
+
 /* Should a write go out now? Closes the block being filled if it goes. */
 static bool
 should_write(struct plog *log, uint64_t now_ms)
 {
 	struct plog_inner *in = log->inner;
 
-	if (in->n_writes == in->params.depth || in->retry_ms != 0 ||
-		!in->session)
+	if (in->retry_ms != 0 || !in->session)
 		return false;
 	if (in->n_writes > 0)
-		return log->head - log->sent >= WRITE_MIN;
+		return may_overlap(log);
 	if (is_early(log, now_ms))
 		return false;
 	if (log->head == log->sent && plog_has_records(log))
@@ -137,22 +144,22 @@ should_write(struct plog *log, uint64_t now_ms)
 	return log->head != log->sent;
 }
 
+/* One write at a time: packets wait while it is handed over. */
 static void
-writes_submit(struct plog *log, uint64_t now_ms)
+write_submit(struct plog *log, uint64_t now_ms)
 {
 	struct plog_inner *in = log->inner;
+	struct write *w = write_nth(in, in->n_writes);
 
-	while (should_write(log, now_ms)) {
-		struct write *w = write_nth(in, in->n_writes);
-
-		in->n_writes++;
-		in->wrote_ms = now_ms;
-		w->seq = log->sent;
-		w->n = run_length(log);
-		log->sent += w->n;
-		blocks_seal(log, w);
-		blocks_write(log, w, now_ms);
-	}
+	if (!should_write(log, now_ms))
+		return;
+	in->n_writes++;
+	in->wrote_ms = now_ms;
+	w->seq = log->sent;
+	w->n = run_length(log);
+	log->sent += w->n;
+	blocks_seal(log, w);
+	blocks_write(log, w, now_ms);
 }
 
 /* Pass all writes at the queue's front that have ended. 1 if any has. */
@@ -367,7 +374,7 @@ plog_poll(struct plog *log, uint64_t now_ms)
 	retry(log, now_ms);
 	plog_checkpoint_finish(log);
 	super_submit(log, now_ms);
-	writes_submit(log, now_ms);
+	write_submit(log, now_ms);
 	/* Some may have ended by the time they were handed over. */
 	changed |= completions(log, now_ms);
 	stall_watch(log, now_ms);
@@ -399,6 +406,8 @@ plog_wait_ms(const struct plog *log, uint64_t now_ms)
 	if (in->retry_ms != 0)
 		return in->retry_ms > now_ms ? (uint32_t)(in->retry_ms - now_ms)
 					     : 0;
+	if (in->session && in->n_writes > 0 && may_overlap(log))
+		return 0;
 	if (in->n_writes > 0 || in->super_state != SUPER_IDLE)
 		return stall_in(in, now_ms);
 	return is_early(log, now_ms) ? 1 : 0;
