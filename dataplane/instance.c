@@ -16,9 +16,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "dataplane/clock.h"
 #include "dataplane/confine.h"
 
 _Static_assert(sizeof(struct stats) < (1u << 20), "counters stay small");
@@ -178,15 +178,6 @@ doors_init(struct instance *in, char *why, size_t len)
 	return rc;
 }
 
-static uint64_t
-monotonic_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 int
 instance_init(struct instance *in, char *why, size_t len)
 {
@@ -227,7 +218,7 @@ instance_init(struct instance *in, char *why, size_t len)
 	if (rc != 0)
 		goto out_mailbox;
 	in->spin_loops = instance_spin_loops(g, in->vnic.doorbell);
-	in->stats->started_ns = monotonic_ns();
+	in->stats->started_ns = clock_ns(CLOCK_MONOTONIC);
 	in->stats->state = STATS_SERVING;
 	return 0;
 

@@ -5,9 +5,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "dataplane/clock.h"
 #include "dataplane/instance.h"
 
 #define DEPTH   4
@@ -117,13 +117,9 @@ instance_log_close(struct instance_log *l)
 void
 instance_log_alive(const struct grant *grant, struct stats_log *stats)
 {
-	struct timespec ts;
-
 	if (grant->store.durability == GRANT_DURABILITY_NONE)
 		return;
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	stats->alive_ms =
-		(uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	stats->alive_ms = clock_ms(CLOCK_BOOTTIME);
 	stats->boot = grant->store.boot;
 }
 

@@ -12,16 +12,9 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "dataplane/clock.h"
+
 /* --- time --- */
-
-static uint64_t
-clock_ms(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 void
 plog_now(const struct plog *log, uint64_t *boot_ms, uint64_t *wall_ms)

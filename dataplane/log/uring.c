@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "dataplane/clock.h"
 #include "dataplane/log/file.h"
 
 /* More than the log ever has in flight. */
@@ -35,15 +35,6 @@ struct plog_uring {
 	uint64_t give_way_ns; /* when to, next time */
 };
 
-static uint64_t
-now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 static void
 give_way(struct plog_uring *u)
 {
@@ -51,7 +42,7 @@ give_way(struct plog_uring *u)
 
 	if (!u->dsync || u->flying == 0)
 		return;
-	now = now_ns();
+	now = clock_ns(CLOCK_MONOTONIC);
 	if (now < u->give_way_ns)
 		return;
 	sched_yield();
@@ -115,7 +106,7 @@ write_at(void *ctx, uint64_t off, const void *buf, uint32_t len, uint32_t tag)
 	sqe->user_data = tag;
 	u->len[tag] = len;
 	if (u->flying++ == 0 && u->dsync)
-		u->give_way_ns = now_ns() + GIVE_WAY_NS;
+		u->give_way_ns = clock_ns(CLOCK_MONOTONIC) + GIVE_WAY_NS;
 	return 0;
 }
 

@@ -33,10 +33,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <rte_common.h>
 
+#include "dataplane/clock.h"
 #include "nf/lb/image.h"
 #include "nf/lb/record.h"
 #include "nf/lb/sched.h"
@@ -410,10 +410,7 @@ scheds_start(struct lb *lb)
 static uint64_t
 now_us(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+	return clock_ns(CLOCK_MONOTONIC) / 1000;
 }
 
 static int
