@@ -63,30 +63,52 @@ START_TEST(test_one_super)
 }
 END_TEST
 
-/* Some lost bytes anywhere in what was durable: damage, told from a crash. */
-START_TEST(test_damage)
+/* Twenty records, each in a block of its own that is durable. */
+static void
+twenty_blocks(void)
 {
-	struct plog_params p = { .function = "lb", .depth = 1, .boot = 1 };
-	struct plog_report report;
+	struct plog *log;
+
+	begin(SLOTS);
+	log = reopen(NULL);
+	for (uint32_t i = 0; i < 20; i++) {
+		put(log, 1, i);
+		mem_settle(log);
+	}
+	plog_destroy(log, 0);
+}
+
+/* Open the store, or with `damaged` that in its place; read, do not start. */
+static struct plog *
+read_all(const struct plog_io *damaged, struct plog_report *report)
+{
+	const struct plog_params p = { .io = mem_io(&mem),
+		.damaged = damaged,
+		.function = "lb",
+		.depth = 1,
+		.boot = 1,
+		.stats = &stats };
 	char why[256];
 	struct plog *log;
 	int err;
 
+	memset(&seen, 0, sizeof(seen));
+	log = plog_create(&p, &err, why, sizeof(why));
+	ck_assert_ptr_nonnull(log);
+	ck_assert_int_eq(plog_replay(log, see, &seen, report), 0);
+	return log;
+}
+
+/* Some lost bytes anywhere in what was durable: damage, told from a crash. */
+START_TEST(test_damage)
+{
+	struct plog_report report;
+	struct plog *log;
+
 	for (uint32_t bad = 0; bad < 20; bad++) {
-		begin(SLOTS);
-		log = reopen(NULL);
-		for (uint32_t i = 0; i < 20; i++) {
-			put(log, 1, i);
-			mem_settle(log);
-		}
-		plog_destroy(log, 0);
+		twenty_blocks();
 		mem.disk[plog_offset(SLOTS, 1 + bad) + 70] ^= 0x10;
-		memset(&seen, 0, sizeof(seen));
-		p.stats = &stats;
-		p.io = mem_io(&mem);
-		log = plog_create(&p, &err, why, sizeof(why));
-		ck_assert_ptr_nonnull(log);
-		ck_assert_int_eq(plog_replay(log, see, &seen, &report), 0);
+		log = read_all(NULL, &report);
 		ck_assert_uint_eq(seen.n, bad);
 		/* Nothing is behind the last block to say that it was there. */
 		ck_assert_int_eq(report.end,
@@ -99,27 +121,13 @@ END_TEST
 
 START_TEST(test_unreadable)
 {
-	struct plog_params p = { .function = "lb", .depth = 1, .boot = 1 };
 	struct plog_report report;
-	char why[256];
 	struct plog *log;
-	int err;
 
-	begin(SLOTS);
-	log = reopen(NULL);
-	for (uint32_t i = 0; i < 20; i++) {
-		put(log, 1, i);
-		mem_settle(log);
-	}
-	plog_destroy(log, 0);
+	twenty_blocks();
 	mem.bad_from = plog_offset(SLOTS, 9);
 	mem.bad_to = mem.bad_from + 512;
-	p.stats = &stats;
-	p.io = mem_io(&mem);
-	memset(&seen, 0, sizeof(seen));
-	log = plog_create(&p, &err, why, sizeof(why));
-	ck_assert_ptr_nonnull(log);
-	ck_assert_int_eq(plog_replay(log, see, &seen, &report), 0);
+	log = read_all(NULL, &report);
 	ck_assert_uint_eq(seen.n, 8);
 	ck_assert_int_eq(report.end, PLOG_END_DAMAGED);
 	ck_assert_ptr_nonnull(strstr(report.why, "cannot be read"));
@@ -131,32 +139,17 @@ END_TEST
 /* The good part of a damaged store goes on in a new one. */
 START_TEST(test_damaged_source)
 {
-	struct plog_params p = { .function = "lb", .depth = 1, .boot = 1 };
 	struct plog_report report;
 	struct mem old;
 	struct plog_io from;
-	char why[256];
 	struct plog *log;
-	int err;
 
-	begin(SLOTS);
-	log = reopen(NULL);
-	for (uint32_t i = 0; i < 20; i++) {
-		put(log, 1, i);
-		mem_settle(log);
-	}
-	plog_destroy(log, 0);
+	twenty_blocks();
 	old = mem;
 	old.disk[plog_offset(SLOTS, 11) + 70] ^= 1;
 	from = mem_io(&old);
 	mem_make(&mem, SLOTS, "lb");
-	p.stats = &stats;
-	p.io = mem_io(&mem);
-	p.damaged = &from;
-	memset(&seen, 0, sizeof(seen));
-	log = plog_create(&p, &err, why, sizeof(why));
-	ck_assert_ptr_nonnull(log);
-	ck_assert_int_eq(plog_replay(log, see, &seen, &report), 0);
+	log = read_all(&from, &report);
 	ck_assert_uint_eq(seen.n, 10);
 	ck_assert_int_eq(report.end, PLOG_END_CLEAN);
 	plog_start(log);
