@@ -15,16 +15,16 @@
 
 static const char *const vnic_drop_name[XDP_VNIC_DROPS] = {
 	[XDP_DROP_INSTANCE_DOWN] = "instance_down",
-	[XDP_DROP_TX_ETHERTYPE] = "tx_ethertype",
-	[XDP_DROP_TX_MALFORMED] = "tx_malformed",
-	[XDP_DROP_TX_PROTOCOL] = "tx_protocol",
-	[XDP_DROP_TX_ICMP] = "tx_icmp",
-	[XDP_DROP_TX_FRAGMENT] = "tx_fragment",
-	[XDP_DROP_TX_ADDRESS] = "tx_address",
-	[XDP_DROP_TX_PORT] = "tx_port",
-	[XDP_DROP_TX_BUCKET] = "tx_bucket",
-	[XDP_DROP_TX_MAC] = "tx_mac",
-	[XDP_DROP_TX_RATE] = "tx_rate",
+	[XDP_DROP_TX(STEER_TX_ETHERTYPE)] = "tx_ethertype",
+	[XDP_DROP_TX(STEER_TX_MALFORMED)] = "tx_malformed",
+	[XDP_DROP_TX(STEER_TX_PROTOCOL)] = "tx_protocol",
+	[XDP_DROP_TX(STEER_TX_ICMP)] = "tx_icmp",
+	[XDP_DROP_TX(STEER_TX_FRAGMENT)] = "tx_fragment",
+	[XDP_DROP_TX(STEER_TX_ADDRESS)] = "tx_address",
+	[XDP_DROP_TX(STEER_TX_PORT)] = "tx_port",
+	[XDP_DROP_TX(STEER_TX_BUCKET)] = "tx_bucket",
+	[XDP_DROP_TX(STEER_TX_MAC)] = "tx_mac",
+	[XDP_DROP_TX(STEER_TX_RATE)] = "tx_rate",
 };
 
 static const char *const uplink_drop_name[XDP_UPLINK_DROPS] = {

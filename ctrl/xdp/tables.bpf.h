@@ -11,7 +11,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "ctrl/xdp/xdp.h"
-#include "dataplane/steer_packet.h"
+#include "dataplane/steer_rules.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -38,7 +38,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, XDP_HOSTS_MAX);
 	__type(key, struct ip_addr);
-	__type(value, struct xdp_host);
+	__type(value, struct steer_host);
 } hosts SEC(".maps");
 
 struct {
@@ -74,7 +74,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, XDP_FRAGMENTS_MAX);
-	__type(key, struct xdp_fragment);
+	__type(key, struct steer_fragment);
 	__type(value, __u32);
 } fragments SEC(".maps");
 
@@ -112,56 +112,49 @@ struct {
 	__uint(value_size, sizeof(__u32));
 } captures SEC(".maps");
 
-/*
- * The row that a connection's own side falls under, or NULL. Most ports from
- * STEER_SNAT_PORT_MIN on are replies to a SNAT address, those below never,
- * so that either needs one lookup; only an address that is both needs two.
- */
-static __always_inline const struct steer_target *
-target_find(const struct steer_tuple *c)
+/* How steer_rules.h looks up: the maps are global, so there is no handle. */
+STEER_INLINE const struct steer_target *
+steer_find_service(const struct steer_tables *t, const struct steer_key *key)
 {
-	const struct steer_target *reply = 0, *t;
-	struct steer_key key = {
-		.addr = c->dst,
-		.port = c->dport,
-		.proto = c->proto,
-	};
-
-	if (steer_ntohs(c->dport) >= STEER_SNAT_PORT_MIN) {
-		reply = bpf_map_lookup_elem(&snat, &c->dst);
-		if (reply && !(reply->flags & STEER_F_SHARED))
-			return reply;
-	}
-	t = bpf_map_lookup_elem(&services, &key);
-	return t ? t : reply;
+	(void)t;
+	return bpf_map_lookup_elem(&services, key);
 }
 
-/* 1 if function `f` takes fragments of `proto` at `host`. */
-static __always_inline int
-host_takes_fragments(const struct xdp_host *host, __u8 proto, __u32 f)
+STEER_INLINE const struct steer_target *
+steer_find_snat(const struct steer_tables *t, const struct ip_addr *addr)
 {
-	__u32 mask = proto == STEER_PROTO_TCP   ? host->fragments_tcp
-		     : proto == STEER_PROTO_UDP ? host->fragments_udp
-						: 0;
-
-	return (mask >> (f & 31)) & 1;
+	(void)t;
+	return bpf_map_lookup_elem(&snat, addr);
 }
 
-/*
- * 1 if first fragments under `t` are taken: services must be hashed by the
- * source alone, for what follows has no ports; replies may come for such
- * ones.
- */
-static __always_inline int
-target_takes_fragments(
-	const struct steer_target *t, const struct steer_tuple *c)
+STEER_INLINE const struct steer_host *
+steer_find_host(const struct steer_tables *t, const struct ip_addr *addr)
 {
-	const struct xdp_host *host;
+	(void)t;
+	return bpf_map_lookup_elem(&hosts, addr);
+}
 
-	if (!(t->flags & STEER_F_SNAT))
-		return (t->flags & STEER_F_HASH_SOURCE) != 0;
-	host = bpf_map_lookup_elem(&hosts, &c->dst);
-	return host && host_takes_fragments(host, c->proto, t->function);
+STEER_INLINE const __u32 *
+steer_find_entry(const struct steer_tables *t, __u32 entry)
+{
+	(void)t;
+	return bpf_map_lookup_elem(&steering, &entry);
+}
+
+STEER_INLINE const __u32 *
+steer_find_fragment(
+	const struct steer_tables *t, const struct steer_fragment *key)
+{
+	(void)t;
+	return bpf_map_lookup_elem(&fragments, key);
+}
+
+STEER_INLINE void
+steer_put_fragment(const struct steer_tables *t,
+	const struct steer_fragment *key, __u32 fate)
+{
+	(void)t;
+	bpf_map_update_elem(&fragments, key, &fate, BPF_ANY);
 }
 
 /* Copy the frame for whoever captures on VNIC `vnic`. */

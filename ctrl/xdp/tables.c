@@ -17,7 +17,7 @@
 #define KEY_MAX   sizeof(struct steer_key)
 #define VALUE_MAX sizeof(struct steer_target)
 
-_Static_assert(sizeof(struct xdp_host) <= VALUE_MAX, "a row holds a host");
+_Static_assert(sizeof(struct steer_host) <= VALUE_MAX, "a row holds a host");
 _Static_assert(sizeof(struct ip_addr) <= KEY_MAX, "a row holds an address");
 
 /* Rows wanted in one hash map, as bytes: keys of one size, values too. */
@@ -94,7 +94,7 @@ fragment_protocols(const struct plan *plan, uint32_t f)
 }
 
 static void
-host_merge(struct xdp_host *host, const struct plan *plan,
+host_merge(struct steer_host *host, const struct plan *plan,
 	const struct plan_steer *s)
 {
 	uint32_t bit = 1u << (s->target.function & 31);
@@ -116,7 +116,7 @@ static int
 add_host(struct wanted *w, const struct plan *plan, const struct plan_steer *s)
 {
 	struct row *row = row_get(&w->hosts, &s->key.addr);
-	struct xdp_host host;
+	struct steer_host host;
 
 	if (!row)
 		return -E2BIG;
@@ -187,7 +187,7 @@ wanted_init(struct wanted *w, const struct plan *plan)
 			sizeof(struct steer_target), XDP_SNAT_MAX);
 	if (!err)
 		err = rows_init(&w->hosts, sizeof(struct ip_addr),
-			sizeof(struct xdp_host), XDP_HOSTS_MAX);
+			sizeof(struct steer_host), XDP_HOSTS_MAX);
 	return err ? err : wanted_fill(w, plan);
 }
 

@@ -58,68 +58,6 @@ to_entry(struct xdp_md *ctx, struct xdp_uplink_counters *count, __u32 entry)
 	return bpf_redirect_map(&to_vnic, *vnic, XDP_DROP);
 }
 
-static __always_inline struct xdp_fragment
-fragment_key(const struct steer_packet *pkt)
-{
-	struct xdp_fragment key = {
-		.src = pkt->conn.src,
-		.dst = pkt->conn.dst,
-		.id = pkt->frag_id,
-		.proto = pkt->conn.proto,
-	};
-
-	return key;
-}
-
-/* Let what follows a first fragment go where that went. */
-static __always_inline void
-remember(const struct steer_packet *pkt, __u32 fate)
-{
-	struct xdp_fragment key = fragment_key(pkt);
-
-	bpf_map_update_elem(&fragments, &key, &fate, BPF_ANY);
-}
-
-/*
- * A later fragment has no ports: it goes where its first one went. Without
- * one it is the kernel's, unless such fragments are a function's business.
- */
-static __always_inline int
-later_fragment(struct xdp_md *ctx, struct xdp_uplink_counters *count,
-	const struct steer_packet *pkt)
-{
-	struct xdp_fragment key = fragment_key(pkt);
-	const __u32 *fate = bpf_map_lookup_elem(&fragments, &key);
-	const struct xdp_host *host;
-
-	if (fate && *fate == XDP_FRAGMENT_KERNEL)
-		return pass(count);
-	if (fate && *fate == XDP_FRAGMENT_DROP) {
-		count->drop[XDP_DROP_FRAGMENT]++;
-		return XDP_DROP;
-	}
-	if (fate)
-		return to_entry(ctx, count, *fate);
-	host = bpf_map_lookup_elem(&hosts, &pkt->conn.dst);
-	if (!host)
-		return pass(count);
-	if ((pkt->conn.proto == STEER_PROTO_TCP && host->fragments_tcp) ||
-		(pkt->conn.proto == STEER_PROTO_UDP && host->fragments_udp)) {
-		count->drop[XDP_DROP_FRAGMENT_UNKNOWN]++;
-		return XDP_DROP;
-	}
-	return pass(count);
-}
-
-/* A frame of no row. Its fragments, if to an address of ours, too. */
-static __always_inline int
-no_target(struct xdp_uplink_counters *count, const struct steer_packet *pkt)
-{
-	if (pkt->first && bpf_map_lookup_elem(&hosts, &pkt->conn.dst))
-		remember(pkt, XDP_FRAGMENT_KERNEL);
-	return pass(count);
-}
-
 /* Global, not static: the verifier then looks at it once, not on each path. */
 int
 parse_in(struct xdp_md *ctx, struct steer_packet *pkt)
@@ -136,10 +74,10 @@ uplink_rx(struct xdp_md *ctx)
 {
 	const void *data = (const void *)(long)ctx->data;
 	const void *end = (const void *)(long)ctx->data_end;
-	__u32 i = uplink_index, entry;
-	const struct steer_target *t;
+	__u32 i = uplink_index;
 	struct xdp_uplink_counters *count;
 	struct steer_packet pkt = { 0 };
+	int entry;
 
 	count = bpf_map_lookup_elem(&uplink_counters, &i);
 	if (!count || data + STEER_ETH_LEN > end)
@@ -149,21 +87,14 @@ uplink_rx(struct xdp_md *ctx)
 		count->drop[XDP_COUNT_VLAN]++;
 	if (pkt.kind < STEER_K_FRAGMENT || !is_for_us(data))
 		return pass(count);
-	if (pkt.kind == STEER_K_FRAGMENT)
-		return later_fragment(ctx, count, &pkt);
-	t = target_find(&pkt.conn);
-	if (!t)
-		return no_target(count, &pkt);
-	entry = t->first + steer_bucket(&pkt.conn, seed, t);
-	if (pkt.first) {
-		if (!target_takes_fragments(t, &pkt.conn)) {
-			remember(&pkt, XDP_FRAGMENT_DROP);
-			count->drop[XDP_DROP_FRAGMENT]++;
-			return XDP_DROP;
-		}
-		remember(&pkt, entry);
-	}
-	return to_entry(ctx, count, entry);
+	entry = steer_rx(0, &pkt, seed);
+	if (entry >= 0)
+		return to_entry(ctx, count, entry);
+	if (entry == STEER_RX_KERNEL)
+		return pass(count);
+	count->drop[entry == STEER_RX_FRAGMENT ? XDP_DROP_FRAGMENT
+					       : XDP_DROP_FRAGMENT_UNKNOWN]++;
+	return XDP_DROP;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -10,51 +10,6 @@ const volatile __u32 vnic_index;
 const volatile __u32 function_index;
 const volatile __u32 seed;
 
-/* A verdict of the filter: the uplink to leave by, or -1 - reason. */
-#define REFUSE(reason) (-1 - (reason))
-
-/* Why no row allows this source: the address, or but the port. */
-static __always_inline int
-foreign(const struct steer_tuple *c)
-{
-	const struct xdp_host *host = bpf_map_lookup_elem(&hosts, &c->dst);
-
-	if (host && (host->functions >> (function_index & 31)) & 1)
-		return REFUSE(XDP_DROP_TX_PORT);
-	return REFUSE(XDP_DROP_TX_ADDRESS);
-}
-
-static __always_inline int
-filter_connection(const struct steer_packet *pkt)
-{
-	const struct steer_target *t = target_find(&pkt->conn);
-	const __u32 *owner;
-	__u32 entry;
-
-	if (!t || t->function != function_index)
-		return foreign(&pkt->conn);
-	if (pkt->first && !target_takes_fragments(t, &pkt->conn))
-		return REFUSE(XDP_DROP_TX_FRAGMENT);
-	entry = t->first + steer_bucket(&pkt->conn, seed, t);
-	owner = bpf_map_lookup_elem(&steering, &entry);
-	if (!owner || *owner != vnic_index)
-		return REFUSE(XDP_DROP_TX_BUCKET);
-	return t->uplink;
-}
-
-/* A later fragment has no port to check: its address must do. */
-static __always_inline int
-filter_fragment(const struct steer_tuple *c)
-{
-	const struct xdp_host *host = bpf_map_lookup_elem(&hosts, &c->dst);
-
-	if (!host || !((host->functions >> (function_index & 31)) & 1))
-		return REFUSE(XDP_DROP_TX_ADDRESS);
-	if (!host_takes_fragments(host, c->proto, function_index))
-		return REFUSE(XDP_DROP_TX_FRAGMENT);
-	return host->uplink;
-}
-
 /* Global, not static: the verifier then looks at it once, not on each path. */
 int
 parse_out(struct xdp_md *ctx, struct steer_packet *pkt)
@@ -63,28 +18,6 @@ parse_out(struct xdp_md *ctx, struct steer_packet *pkt)
 		return STEER_K_MALFORMED;
 	return steer_parse((const void *)(long)ctx->data,
 		(const void *)(long)ctx->data_end, STEER_OUT, pkt);
-}
-
-static __always_inline int
-filter(struct xdp_md *ctx)
-{
-	struct steer_packet pkt = { 0 };
-
-	switch (parse_out(ctx, &pkt)) {
-	case STEER_K_NOT_IP:
-	case STEER_K_VLAN:
-		return REFUSE(XDP_DROP_TX_ETHERTYPE);
-	case STEER_K_MALFORMED:
-		return REFUSE(XDP_DROP_TX_MALFORMED);
-	case STEER_K_PROTOCOL:
-		return REFUSE(XDP_DROP_TX_PROTOCOL);
-	case STEER_K_ICMP:
-		return REFUSE(XDP_DROP_TX_ICMP);
-	case STEER_K_FRAGMENT:
-		return filter_fragment(&pkt.conn);
-	default:
-		return filter_connection(&pkt);
-	}
 }
 
 /* 1 if the frame's source is the uplink's own station. */
@@ -126,18 +59,21 @@ within_rate(__u64 bytes)
 	return ok;
 }
 
-/* All checks in turn: the uplink, or REFUSE(reason). */
+/* All checks in turn: the uplink, or STEER_REFUSE(reason). */
 static __always_inline int
 police(struct xdp_md *ctx, const void *data, const void *end)
 {
-	int uplink = filter(ctx);
+	struct steer_packet pkt = { 0 };
+	int uplink;
 
+	parse_out(ctx, &pkt);
+	uplink = steer_tx(0, &pkt, seed, function_index, vnic_index);
 	if (uplink < 0)
 		return uplink;
 	if (!is_from_us(data, end, uplink))
-		return REFUSE(XDP_DROP_TX_MAC);
+		return STEER_REFUSE(STEER_TX_MAC);
 	if (!within_rate(end - data))
-		return REFUSE(XDP_DROP_TX_RATE);
+		return STEER_REFUSE(STEER_TX_RATE);
 	return uplink;
 }
 
@@ -174,10 +110,12 @@ vnic_tx(struct xdp_md *ctx)
 		return XDP_DROP;
 	verdict = police(ctx, data, end);
 	if (v->capture)
-		capture_frame(ctx, i, verdict < 0 ? -1 - verdict : -1, 1);
+		capture_frame(ctx, i,
+			verdict < 0 ? XDP_DROP_TX(STEER_REASON(verdict)) : -1,
+			1);
 	if (verdict >= 0)
 		return send(c, verdict, bytes);
-	c->drop[(-1 - verdict) & (XDP_DROPS_MAX - 1)]++;
+	c->drop[XDP_DROP_TX(STEER_REASON(verdict)) & (XDP_DROPS_MAX - 1)]++;
 	return XDP_DROP;
 }
 

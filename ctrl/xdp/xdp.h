@@ -23,6 +23,7 @@
 
 #include "dataplane/addr.h"
 #include "dataplane/steer.h"
+#include "dataplane/steer_rows.h"
 
 /* Raised when a table's form or meaning changes: then adopt refuses. */
 #define XDP_VERSION 1
@@ -53,27 +54,6 @@ struct xdp_vnic {
 };
 
 /*
- * `hosts`: an address of ours. The masks have a bit per function: whose it
- * is, and who of them takes fragments of TCP and of UDP there.
- */
-struct xdp_host {
-	__u32 functions;
-	__u32 fragments_tcp, fragments_udp;
-	__u32 uplink;
-};
-
-/* `fragments`: where the first fragment went. */
-struct xdp_fragment {
-	struct ip_addr src, dst;
-	__u32 id;
-	__u32 proto;
-};
-
-/* Value: a steering entry, or one of these. */
-#define XDP_FRAGMENT_KERNEL 0xffffffffu
-#define XDP_FRAGMENT_DROP   0xfffffffeu
-
-/*
  * `rates`: a token bucket for bits and one for packets, each kept as the
  * time at which it is full again (the virtual scheduling form of the generic
  * cell rate algorithm, ITU-T I.371). A packet conforms while that time is
@@ -90,20 +70,10 @@ struct xdp_rate {
 
 #define XDP_COST_SHIFT 16
 
-enum xdp_vnic_drop {
-	XDP_DROP_INSTANCE_DOWN,
-	XDP_DROP_TX_ETHERTYPE, /* ARP, VLAN, anything but IP */
-	XDP_DROP_TX_MALFORMED,
-	XDP_DROP_TX_PROTOCOL, /* neither TCP, UDP nor ICMP */
-	XDP_DROP_TX_ICMP,     /* ICMP of no connection of ours */
-	XDP_DROP_TX_FRAGMENT, /* where fragments are not taken */
-	XDP_DROP_TX_ADDRESS,  /* source address of others */
-	XDP_DROP_TX_PORT,     /* source port or protocol of others */
-	XDP_DROP_TX_BUCKET,   /* a bucket of another instance */
-	XDP_DROP_TX_MAC,      /* source MAC is not the uplink's */
-	XDP_DROP_TX_RATE,
-	XDP_VNIC_DROPS,
-};
+/* Reasons of a VNIC: its instance is down, and those of steer_rows.h. */
+#define XDP_DROP_INSTANCE_DOWN 0
+#define XDP_DROP_TX(reason)    (1 + (reason))
+#define XDP_VNIC_DROPS         XDP_DROP_TX(STEER_TX_DROPS)
 
 /* Room for reasons: a power of two, which the verifier likes for an index. */
 #define XDP_DROPS_MAX 16
@@ -135,7 +105,7 @@ struct xdp_capture {
 	__u64 time_ns; /* CLOCK_MONOTONIC */
 	__u32 vnic;
 	__u32 length;    /* of the frame; the copy may be shorter */
-	__s32 drop;      /* enum xdp_vnic_drop, or -1: passed on */
+	__s32 drop;      /* XDP_DROP_*, or -1: passed on */
 	__u32 from_vnic; /* 1: sent by the instance */
 };
 

@@ -22,8 +22,8 @@ START_TEST(test_moved_bucket_moves_filter)
 			0);
 		ck_assert_int_eq(fate_in(&f), (int)to);
 		ck_assert_int_eq(fate_out((int)to, &back), 0);
-		ck_assert_int_eq(
-			fate_out(!to, &back), REFUSED + XDP_DROP_TX_BUCKET);
+		ck_assert_int_eq(fate_out(!to, &back),
+			REFUSED + XDP_DROP_TX(STEER_TX_BUCKET));
 	}
 	ck_assert_int_eq(tables_sync(&pins, &tp.plan, 1500), 0);
 	ck_assert_int_eq(fate_in(&f), (int)tp.entries[entry]);
@@ -63,7 +63,7 @@ START_TEST(test_out_own)
 			ck_assert_int_eq(fate_out(owner, &f), row[i].uplink);
 			if (owner < 2)
 				ck_assert_int_eq(fate_out(!owner, &f),
-					REFUSED + XDP_DROP_TX_BUCKET);
+					REFUSED + XDP_DROP_TX(STEER_TX_BUCKET));
 		}
 }
 END_TEST
@@ -74,20 +74,20 @@ START_TEST(test_out_refused)
 		uint8_t proto;
 		const char *src;
 		uint16_t sport;
-		enum xdp_vnic_drop why;
+		int why;
 	} row[] = {
-		{ TCP, "10.0.0.81", 80, XDP_DROP_TX_ADDRESS },
-		{ TCP, PING, 80, XDP_DROP_TX_ADDRESS },
-		{ UDP, PING, 7, XDP_DROP_TX_ADDRESS },
-		{ TCP, "fd00::81", 80, XDP_DROP_TX_ADDRESS },
-		{ TCP, VIP, 22, XDP_DROP_TX_PORT },
-		{ UDP, VIP, 80, XDP_DROP_TX_PORT },
-		{ UDP, VIP, 7777, XDP_DROP_TX_PORT },
-		{ TCP, VIP6, 443, XDP_DROP_TX_PORT },
-		{ TCP, SNAT, 1023, XDP_DROP_TX_PORT },
-		{ TCP, SNAT6, 22, XDP_DROP_TX_PORT },
-		{ TCP, SNAT, 5001, XDP_DROP_TX_BUCKET },
-		{ 132, VIP, 80, XDP_DROP_TX_PROTOCOL },
+		{ TCP, "10.0.0.81", 80, XDP_DROP_TX(STEER_TX_ADDRESS) },
+		{ TCP, PING, 80, XDP_DROP_TX(STEER_TX_ADDRESS) },
+		{ UDP, PING, 7, XDP_DROP_TX(STEER_TX_ADDRESS) },
+		{ TCP, "fd00::81", 80, XDP_DROP_TX(STEER_TX_ADDRESS) },
+		{ TCP, VIP, 22, XDP_DROP_TX(STEER_TX_PORT) },
+		{ UDP, VIP, 80, XDP_DROP_TX(STEER_TX_PORT) },
+		{ UDP, VIP, 7777, XDP_DROP_TX(STEER_TX_PORT) },
+		{ TCP, VIP6, 443, XDP_DROP_TX(STEER_TX_PORT) },
+		{ TCP, SNAT, 1023, XDP_DROP_TX(STEER_TX_PORT) },
+		{ TCP, SNAT6, 22, XDP_DROP_TX(STEER_TX_PORT) },
+		{ TCP, SNAT, 5001, XDP_DROP_TX(STEER_TX_BUCKET) },
+		{ 132, VIP, 80, XDP_DROP_TX(STEER_TX_PROTOCOL) },
 	};
 	struct frame f;
 
@@ -112,8 +112,8 @@ START_TEST(test_out_not_ip)
 		out_flow(&f, TCP, SNAT, 5000, SERVER, 80);
 		f.b[12] = (uint8_t)(type[i] >> 8);
 		f.b[13] = (uint8_t)type[i];
-		ck_assert_int_eq(
-			fate_out(0, &f), REFUSED + XDP_DROP_TX_ETHERTYPE);
+		ck_assert_int_eq(fate_out(0, &f),
+			REFUSED + XDP_DROP_TX(STEER_TX_ETHERTYPE));
 	}
 }
 END_TEST
@@ -125,24 +125,26 @@ START_TEST(test_out_forged_header)
 	out_flow(&f, TCP, SNAT, 5000, SERVER, 80);
 	ck_assert_int_eq(fate_out(0, &f), 1);
 	f.b[11] ^= 1;
-	ck_assert_int_eq(fate_out(0, &f), REFUSED + XDP_DROP_TX_MAC);
+	ck_assert_int_eq(fate_out(0, &f), REFUSED + XDP_DROP_TX(STEER_TX_MAC));
 	f.b[11] ^= 1;
 	f.b[6] ^= 4;
-	ck_assert_int_eq(fate_out(0, &f), REFUSED + XDP_DROP_TX_MAC);
+	ck_assert_int_eq(fate_out(0, &f), REFUSED + XDP_DROP_TX(STEER_TX_MAC));
 	f.b[6] ^= 4;
 	f.n = 40;
-	ck_assert_int_eq(fate_out(0, &f), REFUSED + XDP_DROP_TX_MALFORMED);
+	ck_assert_int_eq(
+		fate_out(0, &f), REFUSED + XDP_DROP_TX(STEER_TX_MALFORMED));
 }
 END_TEST
 
 START_TEST(test_out_icmp)
 {
-	static const int refused = REFUSED + XDP_DROP_TX_ICMP;
+	static const int refused = REFUSED + XDP_DROP_TX(STEER_TX_ICMP);
 	struct frame f;
 
 	frame_icmp(&f, frame_theirs, frame_ours, 0, PING, CLIENT);
 	ck_assert_int_eq(fate_out(2, &f), 0);
-	ck_assert_int_eq(fate_out(0, &f), REFUSED + XDP_DROP_TX_ADDRESS);
+	ck_assert_int_eq(
+		fate_out(0, &f), REFUSED + XDP_DROP_TX(STEER_TX_ADDRESS));
 	frame_icmp(&f, frame_theirs, frame_ours, 129, PING6, CLIENT6);
 	ck_assert_int_eq(fate_out(2, &f), 0);
 	/* A request, a redirect, a neighbour advertisement. */
@@ -168,23 +170,23 @@ START_TEST(test_out_error)
 		frame_error(&f, frame_theirs, frame_ours, 3, VIP, TCP, CLIENT,
 			port, VIP, 80);
 		ck_assert_int_eq(fate_out(owner, &f), 0);
-		ck_assert_int_eq(
-			fate_out(!owner, &f), REFUSED + XDP_DROP_TX_BUCKET);
+		ck_assert_int_eq(fate_out(!owner, &f),
+			REFUSED + XDP_DROP_TX(STEER_TX_BUCKET));
 		/* To the backend: likewise. */
 		frame_error(&f, frame_theirs, frame_ours, 2, SNAT6, TCP,
 			SERVER6, 80, SNAT6, port);
 		ck_assert_int_eq(fate_out(port & 1, &f), 1);
 		ck_assert_int_eq(fate_out(!(port & 1), &f),
-			REFUSED + XDP_DROP_TX_BUCKET);
+			REFUSED + XDP_DROP_TX(STEER_TX_BUCKET));
 		/* In the name of somebody else. */
 		frame_error(&f, frame_theirs, frame_ours, 3, "10.0.0.1", TCP,
 			CLIENT, port, VIP, 80);
-		ck_assert_int_eq(
-			fate_out(owner, &f), REFUSED + XDP_DROP_TX_ICMP);
+		ck_assert_int_eq(fate_out(owner, &f),
+			REFUSED + XDP_DROP_TX(STEER_TX_ICMP));
 		frame_error(&f, frame_theirs, frame_ours, 3, "10.0.0.1", TCP,
 			CLIENT, port, "10.0.0.1", 80);
-		ck_assert_int_eq(
-			fate_out(owner, &f), REFUSED + XDP_DROP_TX_ADDRESS);
+		ck_assert_int_eq(fate_out(owner, &f),
+			REFUSED + XDP_DROP_TX(STEER_TX_ADDRESS));
 	}
 }
 END_TEST
@@ -213,13 +215,13 @@ START_TEST(test_out_fragments)
 	ck_assert_int_eq(fragment_out(1, UDP, SNAT, 5001, SERVER, 0, 1), 1);
 	ck_assert_int_eq(fragment_out(1, UDP, SNAT6, 0, SERVER6, 1480, 0), 1);
 	ck_assert_int_eq(fragment_out(1, TCP, SNAT, 5001, SERVER, 0, 1),
-		REFUSED + XDP_DROP_TX_FRAGMENT);
+		REFUSED + XDP_DROP_TX(STEER_TX_FRAGMENT));
 	ck_assert_int_eq(fragment_out(0, TCP, VIP, 0, CLIENT, 1480, 0),
-		REFUSED + XDP_DROP_TX_FRAGMENT);
+		REFUSED + XDP_DROP_TX(STEER_TX_FRAGMENT));
 	ck_assert_int_eq(fragment_out(2, UDP, PING, 0, CLIENT, 1480, 0),
-		REFUSED + XDP_DROP_TX_FRAGMENT);
+		REFUSED + XDP_DROP_TX(STEER_TX_FRAGMENT));
 	ck_assert_int_eq(fragment_out(0, UDP, "10.0.0.1", 0, CLIENT, 8, 0),
-		REFUSED + XDP_DROP_TX_ADDRESS);
+		REFUSED + XDP_DROP_TX(STEER_TX_ADDRESS));
 }
 END_TEST
 
@@ -244,7 +246,8 @@ count_sent(int n)
 	for (int i = 0; i < n; i++) {
 		int fate = fate_out(0, &f);
 
-		ck_assert(fate == 1 || fate == REFUSED + XDP_DROP_TX_RATE);
+		ck_assert(fate == 1 ||
+			  fate == REFUSED + XDP_DROP_TX(STEER_TX_RATE));
 		sent += fate == 1;
 	}
 	return sent;
