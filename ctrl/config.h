@@ -19,9 +19,10 @@
 
 #define CONFIG_UPLINKS_MAX   16
 #define CONFIG_FUNCTIONS_MAX 32
-#define CONFIG_INSTANCES_MAX 64   /* per function */
-#define CONFIG_VNICS_MAX     256  /* instances of all functions */
-#define CONFIG_CORES_MAX     1024 /* CPU numbers are below it */
+#define CONFIG_INSTANCES_MAX 64               /* per function */
+#define CONFIG_VNICS_MAX     256              /* instances of all functions */
+#define CONFIG_CORES_MAX     1024             /* CPU numbers are below it */
+#define CONFIG_CORE_ANY      CONFIG_CORES_MAX /* as nic_core: pick one */
 /* A function's name: "NAME.63h" must fit a netdev's name. */
 #define CONFIG_FUNCTION_NAME_MAX (IFNAMSIZ - 1 - 4)
 
@@ -43,6 +44,8 @@ struct config_uplink {
 	char device[IFNAMSIZ];
 	char provider[GRANT_NAME_MAX];
 	enum config_xdp_mode mode;
+	char port[256];    /* soft: DPDK port by devargs; "": the device */
+	uint64_t rate_bps; /* what it carries; 0: not known */
 	int line;
 };
 
@@ -73,8 +76,11 @@ struct config_function {
 	unsigned int instances;
 	unsigned int cores[CONFIG_INSTANCES_MAX]; /* one per instance */
 	unsigned int buckets;
-	uint64_t rate_bps;        /* per instance, transmitted; 0: no limit */
-	uint64_t packet_rate;     /* per instance, packets/s; 0: no limit */
+	uint64_t rate_bps;       /* per instance, transmitted; 0: no limit */
+	uint64_t packet_rate;    /* per instance, packets/s; 0: no limit */
+	uint64_t total_rate_bps; /* all instances together; 0: no limit */
+	uint64_t total_packet_rate;
+	uint32_t weight;          /* share of an uplink that is full */
 	uint32_t max_connections; /* per instance; a power of two */
 	uint32_t max_half_open;   /* per instance */
 	struct grant_timeouts timeouts;
@@ -93,6 +99,7 @@ struct config {
 	char user[GRANT_NAME_MAX]; /* whom instances run as */
 	char state[256];           /* directory of what outlives a stop */
 	bool share_cores;
+	unsigned int nic_core; /* of the NIC in software */
 	enum config_pages pages;
 	unsigned int n_uplinks;
 	struct config_uplink *uplinks;

@@ -91,6 +91,11 @@ const struct key keys[] = {
 		.help = "Let several instances run on one core, in turns. For "
 			"labs and small machines: they then wait for each "
 			"other." },
+	{ "appliance.nic_core", KEY_INT, FIELD(config, nic_core), .min = 0,
+		.max = CONFIG_CORES_MAX - 1, .example = "0",
+		.otherwise = "a core that no instance has; core 0 first",
+		.help = "The core of the NIC in software, which serves all "
+			"uplinks of provider soft." },
 	{ "appliance.memory_pages", KEY_CHOICE, FIELD(config, pages),
 		.choices = pages, .initial = "auto", .example = "\"auto\"",
 		.help = "Memory of the instances: huge pages where they can be "
@@ -118,6 +123,21 @@ const struct key keys[] = {
 		.help = "How XDP attaches: in the driver (native), in the "
 			"kernel's generic path (generic), or native where the "
 			"driver has it (auto)." },
+
+	{ "uplinks.port", KEY_TEXT, FIELD(config_uplink, port),
+		.example = "\"0000:03:00.0\"",
+		.otherwise = "the device, by AF_XDP",
+		.help = "Provider soft: the DPDK port that packets come and go "
+			"by, a PCI address or the arguments of a virtual "
+			"device. The device is then made, a tap: the kernel's "
+			"end of the uplink, for ARP and all that no service "
+			"wants." },
+	{ "uplinks.rate", KEY_QUANTITY, .unit = UNIT_RATE,
+		FIELD(config_uplink, rate_bps), .min = 64000,
+		.max = 1000000000000, .example = "\"10Gb/s\"",
+		.otherwise = "not known",
+		.help = "What the link carries, in bits per second. When it is "
+			"full, functions share it by their weights." },
 
 	/* --- functions --- */
 	{ "functions", KEY_LIST, ENTRIES(config, functions, config_function),
@@ -175,6 +195,22 @@ const struct key keys[] = {
 		.otherwise = "no limit",
 		.help = "Most packets that each instance may send, per "
 			"second." },
+	{ "functions.total_rate", KEY_QUANTITY, .unit = UNIT_RATE,
+		FIELD(config_function, total_rate_bps), .min = 64000,
+		.max = 1000000000000, .example = "\"2Gb/s\"",
+		.otherwise = "no limit",
+		.help = "Most that all its instances together may send, in "
+			"bits per second." },
+	{ "functions.total_packet_rate", KEY_QUANTITY, .unit = UNIT_PACKETS,
+		FIELD(config_function, total_packet_rate), .min = 1,
+		.max = 1000000000, .example = "\"200k/s\"",
+		.otherwise = "no limit",
+		.help = "Most packets that all its instances together may "
+			"send, per second." },
+	{ "functions.weight", KEY_INT, FIELD(config_function, weight), .min = 1,
+		.max = GRANT_WEIGHT_MAX, .initial = "1", .example = "1",
+		.help = "Its share of an uplink that is full, beside other "
+			"functions." },
 	{ "functions.connections", KEY_INT,
 		FIELD(config_function, max_connections), .min = 16,
 		.max = 1 << 24, .initial = "65536", .example = "65536",
