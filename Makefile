@@ -78,8 +78,9 @@ PKG_CFLAGS  := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags \
 
 # DPDK is linked statically with the drivers we use and no others, so that an
 # instance starts in a fraction of a second and needs no plugin directory.
-DPDK_DRIVERS := mempool_ring bus_vdev net_af_xdp
-DPDK_LIBS    := hash ethdev mbuf mempool net meter rcu ring eal telemetry kvargs
+DPDK_DRIVERS := mempool_ring bus_vdev bus_pci net_af_xdp net_af_packet net_virtio \
+	net_vhost net_null net_ring
+DPDK_LIBS    := vhost cryptodev dmadev pci bpf hash ethdev mbuf mempool net meter rcu ring eal telemetry kvargs
 DPDK_LDLIBS  := -Wl,--whole-archive \
 	$(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
 	-Wl,--start-group $(DPDK_LIBS:%=-l:librte_%.a) -Wl,--end-group \
