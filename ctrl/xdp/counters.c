@@ -25,6 +25,7 @@ static const char *const vnic_drop_name[XDP_VNIC_DROPS] = {
 	[XDP_DROP_TX(STEER_TX_BUCKET)] = "tx_bucket",
 	[XDP_DROP_TX(STEER_TX_MAC)] = "tx_mac",
 	[XDP_DROP_TX(STEER_TX_RATE)] = "tx_rate",
+	[XDP_DROP_TX(STEER_TX_SHARE)] = "tx_share",
 };
 
 static const char *const uplink_drop_name[XDP_UPLINK_DROPS] = {

@@ -34,6 +34,9 @@ static const char *const map_name[PINS_MAPS] = {
 	[PINS_UPLINKS] = "uplinks",
 	[PINS_VNICS] = "vnics",
 	[PINS_RATES] = "rates",
+	[PINS_METERS] = "meters",
+	[PINS_SHARES] = "shares",
+	[PINS_QUEUES] = "queues",
 	[PINS_FRAGMENTS] = "fragments",
 	[PINS_VNIC_COUNTERS] = "vnic_counters",
 	[PINS_UPLINK_COUNTERS] = "uplink_counters",
@@ -152,12 +155,16 @@ map_rows(enum pins_map map, const struct plan *plan)
 	case PINS_UPLINKS:
 	case PINS_UPLINK_COUNTERS:
 	case PINS_TO_UPLINK:
+	case PINS_SHARES:
+	case PINS_QUEUES:
 		return plan->config->n_uplinks;
 	case PINS_VNICS:
 	case PINS_VNIC_COUNTERS:
 	case PINS_TO_VNIC:
-	case PINS_RATES:
 		return plan->n_instances;
+	case PINS_RATES:
+	case PINS_METERS:
+		return plan->n_instances + plan->config->n_functions;
 	default:
 		return 0;
 	}
@@ -209,12 +216,19 @@ static int
 map_shared(struct pins *pins, const struct plan *plan)
 {
 	pins->n_vnics = plan->n_instances;
+	pins->n_functions = plan->config->n_functions;
 	pins->n_uplinks = plan->config->n_uplinks;
 	pins->vnics = map_memory(
 		pins->map[PINS_VNICS], sizeof(*pins->vnics), pins->n_vnics);
 	pins->uplinks = map_memory(pins->map[PINS_UPLINKS],
 		sizeof(*pins->uplinks), pins->n_uplinks);
-	return pins->vnics && pins->uplinks ? 0 : -ENOMEM;
+	pins->rates = map_memory(pins->map[PINS_RATES], sizeof(*pins->rates),
+		pins->n_vnics + pins->n_functions);
+	pins->shares = map_memory(
+		pins->map[PINS_SHARES], sizeof(*pins->shares), pins->n_uplinks);
+	return pins->vnics && pins->uplinks && pins->rates && pins->shares
+		       ? 0
+		       : -ENOMEM;
 }
 
 static int
@@ -244,6 +258,7 @@ write_meta(struct pins *pins, const struct plan *plan)
 		.seed = plan->seed,
 		.n_uplinks = plan->config->n_uplinks,
 		.n_vnics = plan->n_instances,
+		.n_functions = plan->config->n_functions,
 		.n_entries = plan->n_entries,
 	};
 	__u32 zero = 0;
@@ -294,12 +309,13 @@ check_meta(struct pins *pins, const struct plan *plan, char *why, size_t len)
 	if (m.version == XDP_VERSION && m.seed == plan->seed &&
 		m.n_uplinks == plan->config->n_uplinks &&
 		m.n_vnics == plan->n_instances &&
+		m.n_functions == plan->config->n_functions &&
 		m.n_entries == plan->n_entries)
 		return 0;
 	snprintf(why, len,
-		"what runs was made for %u uplinks, %u instances and %u "
-		"buckets%s; stop it and start anew",
-		m.n_uplinks, m.n_vnics, m.n_entries,
+		"what runs was made for %u uplinks, %u functions, %u "
+		"instances and %u buckets%s; stop it and start anew",
+		m.n_uplinks, m.n_functions, m.n_vnics, m.n_entries,
 		m.version != XDP_VERSION ? " by another version"
 		: m.seed != plan->seed   ? " with another seed"
 					 : "");
@@ -338,6 +354,12 @@ pins_close(struct pins *pins)
 		munmap(pins->vnics, sizeof(*pins->vnics) * pins->n_vnics);
 	if (pins->uplinks)
 		munmap(pins->uplinks, sizeof(*pins->uplinks) * pins->n_uplinks);
+	if (pins->rates)
+		munmap(pins->rates,
+			sizeof(*pins->rates) *
+				(pins->n_vnics + pins->n_functions));
+	if (pins->shares)
+		munmap(pins->shares, sizeof(*pins->shares) * pins->n_uplinks);
 	pins_init(pins);
 }
 
@@ -391,6 +413,7 @@ pins_attach_vnic(struct pins *pins, const struct plan *plan,
 		return -errno;
 	skel->rodata->vnic_index = i;
 	skel->rodata->function_index = plan->instances[i].function;
+	skel->rodata->n_vnics = plan->n_instances;
 	skel->rodata->seed = plan->seed;
 	link_path(path, run_dir, "vnic", i);
 	unlink(path);
