@@ -277,17 +277,6 @@ load_warm(struct load *l)
 
 /* --- the highest rate --- */
 
-/* Why a run says nothing of the system, or NULL. */
-static const char *
-not_the_system(const struct load_run *r, int carried)
-{
-	if (r->own_drops > 0)
-		return "generator";
-	if (carried)
-		return r->behind ? "generator" : NULL;
-	return load_share(r) < SATURATED ? "generator" : NULL;
-}
-
 /* One trial: was it carried? */
 static int
 trial(struct load *l, double pps, double ns, struct load_max *max)
@@ -299,12 +288,16 @@ trial(struct load *l, double pps, double ns, struct load_max *max)
 	carried = load_loss(&r) < LOSS && r.sent > 0;
 	if (carried) {
 		max->pps = r.behind ? (double)r.sent / r.ns * 1e9 : pps;
-		max->limit = not_the_system(&r, 1);
+		if (r.behind)
+			max->limit = "generator";
 		return !r.behind;
 	}
 	max->loss_above = load_loss(&r);
 	max->share_above = load_share(&r);
-	max->limit = not_the_system(&r, 0);
+	/* The lowest that failed comes last: its reason stays. */
+	max->limit = r.own_drops > 0 || load_share(&r) < SATURATED
+			     ? "generator"
+			     : NULL;
 	return 0;
 }
 
