@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# shellcheck shell=bash
+#
+# The lab of the benchmarks over veth: two namespaces and two wires.
+#
+#   client                                  box (what is measured)
+#   c-ID  clients, 198.18.0.0/16  --------- w-ID  10.77.1.1
+#   b-ID  backends, 10.77.2.21-23 --------- l-ID  10.77.2.1
+#
+#   VIP 10.77.1.80; SNAT 10.77.2.9
+#
+# The generator runs in `client`, on core 0, and is clients and backends both:
+# its kernel has no address there and answers nothing, the box knows all
+# neighbours. What is measured runs in the box, on core 1.
+#
+# A veth delivers on the core that sends. Here it must not: what arrives at
+# the box is core 1's to receive, what arrives at the client core 0's. Two
+# ways to have that:
+#   rps   the sender puts the packet on the other core's backlog and interrupts
+#         it: receive packet steering. The cheaper, for what has no XDP.
+#   napi  a kernel thread of each device polls it (threaded NAPI), pinned.
+#         XDP on veth wants NAPI. The client's threads are real-time ones, as
+#         softirqs would be: the generator never sleeps.
+# perf_steered checks that it is so.
+
+# shellcheck source=tests/lab/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../tests/lab/lib.sh"
+
+GEN_CORE=0
+SUT_CORE=1
+PERF_BIN=$ROOT/build/perf
+VPORT=9000
+CORES="core $GEN_CORE: generator, clients and backends; core $SUT_CORE: the system, its softirqs and kernel threads"
+
+perf_fail() {
+	echo "$(basename "$0"): $1" >&2
+	exit 1
+}
+
+perf_end() {
+	local status=$?
+	trap - EXIT INT TERM
+	[ "$status" = 0 ] || perf_logs >&2
+	lab_down
+	exit "$status"
+}
+
+perf_logs() {
+	local log
+	for log in "$LAB_DIR"/*.log; do
+		[ ! -s "$log" ] || { echo "# $log"; tail -n 8 "$log"; }
+	done
+}
+
+# The names, and that all goes away in the end.
+perf_begin() {
+	local lacks
+	lacks=$(lab_lacks)
+	[ -z "$lacks" ] || perf_fail "$lacks"
+	[ "$(nproc)" -ge 2 ] || perf_fail "needs two cores"
+	lab_names "$(lab_unique)"
+	trap perf_end EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	mkdir -p "$LAB_DIR"
+}
+
+perf_ns() {
+	ip netns exec "cy-$LAB_ID-$1" "${@:2}"
+}
+
+perf_mac() { # NS DEV
+	perf_ns "$1" cat "/sys/class/net/$2/address"
+}
+
+# perf_rps NS DEV CORE: what arrives at DEV is received on CORE.
+perf_rps() {
+	local mask
+	mask=$(printf '%x' $((1 << $3)))
+	lab_in "$1" ethtool -K "$2" gro off >/dev/null &&
+		perf_ns "$1" sh -c "for f in /sys/class/net/$2/queues/rx-*/rps_cpus; do
+			echo $mask > \$f; done"
+}
+
+# The kernel thread that polls DEV, whose name no other device has.
+perf_thread() {
+	local p
+	for p in $(pgrep "^napi/${1:0:10}"); do
+		[[ "$(cat "/proc/$p/comm")" != "napi/$1-"* ]] || echo "$p"
+	done
+}
+
+# perf_napi NS DEV CORE [PRIORITY]
+perf_napi() {
+	local pid
+	lab_in "$1" ethtool -K "$2" gro on >/dev/null || return 1
+	perf_ns "$1" sh -c "echo 1 > /sys/class/net/$2/threaded" || return 1
+	pid=$(perf_thread "$2")
+	[ -n "$pid" ] || return 1
+	for pid in $pid; do
+		taskset -cp "$3" "$pid" >/dev/null || return 1
+		[ -z "${4:-}" ] || chrt -f -p "$4" "$pid" || return 1
+	done
+}
+
+perf_wire() { # BOX-DEV CLIENT-DEV ADDRESS
+	lab_wire box "$1" client "$2" && lab_address box "$1" "$3" || return 1
+	case $PERF_STEER in
+	rps) perf_rps box "$1" $SUT_CORE && perf_rps client "$2" $GEN_CORE ;;
+	napi) perf_napi box "$1" $SUT_CORE &&
+		perf_napi client "$2" $GEN_CORE 50 ;;
+	esac
+}
+
+# A neighbour that never needs asking.
+perf_neighbour() { # DEV ADDRESS MAC
+	ip -n "cy-$LAB_ID-box" neigh replace "$2" lladdr "$3" dev "$1" \
+		nud permanent
+}
+
+# perf_lab rps|napi: both wires up, neighbours known.
+# The generator's frames are of other stations than the client's devices, so
+# that its kernel drops them at first sight: only its sockets look.
+perf_lab() {
+	local i
+	PERF_STEER=$1
+	WAN=w-$LAB_ID LAN=l-$LAB_ID CLIENT=c-$LAB_ID BACKEND=b-$LAB_ID
+	lab_ns client && lab_ns box || perf_fail "no namespaces"
+	box sysctl -qw net.ipv6.conf.all.disable_ipv6=1 \
+		net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0
+	lab_in client sysctl -qw net.ipv6.conf.all.disable_ipv6=1
+	perf_wire "$WAN" "$CLIENT" 10.77.1.1/24 &&
+		perf_wire "$LAN" "$BACKEND" 10.77.2.1/24 ||
+		perf_fail "no wires"
+	perf_neighbour "$WAN" 10.77.1.2 02:ca:44:00:00:00
+	for i in 21 22 23; do
+		perf_neighbour "$LAN" 10.77.2.$i 02:ca:44:00:00:01
+	done
+	lab_route box "198.18.0.0/15 via 10.77.1.2"
+	MAC_WAN=$(perf_mac box "$WAN") MAC_LAN=$(perf_mac box "$LAN")
+}
+
+# perf_sut TITLE CMD...: in the box, on core 1.
+perf_sut() {
+	local title=$1
+	shift
+	lab_spawn "$title" box taskset -c $SUT_CORE "$@"
+}
+
+perf_ready() { # TITLE
+	wait_for 5 grep -q ready "$LAB_DIR/$1.log" || perf_fail "$1 is not ready"
+}
+
+# perf_kill TITLE: it and what it has started, and wait until they are gone.
+perf_kill() {
+	local pid
+	pid=$(cat "$LAB_DIR/$1.pid")
+	kill "$pid" 2>/dev/null
+	wait_for 5 lab_gone "$pid" || perf_fail "$1 does not end"
+}
+
+# perf_gen MODE NAME BYTES CONDITIONS [OPTION...]: the generator's lines.
+perf_gen() {
+	local mode=$1 name=$2 bytes=$3 conditions=$4
+	shift 4
+	lab_in client taskset -c $GEN_CORE "$PERF_BIN/gen" -m "$mode" \
+		-n "$name" -l "$bytes" -c "$CLIENT" -b "$BACKEND" \
+		-v "${PERF_VIP:-$VIP4}:$VPORT" -C "${PERF_MAC:-$MAC_WAN}" \
+		-B "${PERF_MAC:-$MAC_LAN}" -s $SUT_CORE -k "$CORES" \
+		-w "$bytes-byte frames, 1000 UDP flows over veth; received by $PERF_STEER; $conditions" \
+		${PERF_QUICK:+-q} "$@"
+}
