@@ -18,6 +18,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "softlink.skel.h"
 #include "uplink.skel.h"
 #include "vnic.skel.h"
 #include "xsk.skel.h"
@@ -379,6 +380,19 @@ attach(struct bpf_program *prog, const char *path, int ifindex, bool generic)
 	return err;
 }
 
+/* Load `prog` of `obj` on our maps, and attach it by a link pinned at `path`.
+ */
+static int
+load_and_attach(const struct pins *pins, struct bpf_object *obj,
+	struct bpf_program *prog, const char *path, int ifindex, bool generic)
+{
+	int err = reuse_maps(obj, pins);
+
+	if (!err)
+		err = bpf_object__load(obj);
+	return err ? err : attach(prog, path, ifindex, generic);
+}
+
 int
 pins_attach_uplink(struct pins *pins, const struct plan *plan,
 	const char *run_dir, unsigned int i, int ifindex, bool generic)
@@ -392,12 +406,28 @@ pins_attach_uplink(struct pins *pins, const struct plan *plan,
 	skel->rodata->uplink_index = i;
 	skel->rodata->seed = plan->seed;
 	link_path(path, run_dir, "uplink", i);
-	err = reuse_maps(skel->obj, pins);
-	if (!err)
-		err = uplink_bpf__load(skel);
-	if (!err)
-		err = attach(skel->progs.uplink_rx, path, ifindex, generic);
+	err = load_and_attach(
+		pins, skel->obj, skel->progs.uplink_rx, path, ifindex, generic);
 	uplink_bpf__destroy(skel);
+	return err;
+}
+
+int
+pins_attach_softlink(struct pins *pins, const struct plan *plan,
+	const char *run_dir, unsigned int i, int ifindex, bool generic)
+{
+	struct softlink_bpf *skel = softlink_bpf__open();
+	char path[PATH_MAX];
+	int err;
+
+	if (!skel)
+		return -errno;
+	skel->rodata->uplink_index = i;
+	skel->rodata->seed = plan->seed;
+	link_path(path, run_dir, "uplink", i);
+	err = load_and_attach(pins, skel->obj, skel->progs.xsk_def_prog, path,
+		ifindex, generic);
+	softlink_bpf__destroy(skel);
 	return err;
 }
 
@@ -417,11 +447,8 @@ pins_attach_vnic(struct pins *pins, const struct plan *plan,
 	skel->rodata->seed = plan->seed;
 	link_path(path, run_dir, "vnic", i);
 	unlink(path);
-	err = reuse_maps(skel->obj, pins);
-	if (!err)
-		err = vnic_bpf__load(skel);
-	if (!err)
-		err = attach(skel->progs.vnic_tx, path, ifindex, generic);
+	err = load_and_attach(
+		pins, skel->obj, skel->progs.vnic_tx, path, ifindex, generic);
 	vnic_bpf__destroy(skel);
 	return err;
 }

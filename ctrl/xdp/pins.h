@@ -75,10 +75,13 @@ void pins_close(struct pins *pins);
 int pins_get(const char *run_dir, enum pins_map map);
 
 /*
- * Load uplink `i`'s (VNIC `i`'s) program on the maps of `pins`, attach it to
- * the device `ifindex` in native or generic mode, and pin the link.
+ * Load uplink `i`'s (with a NIC in software: softlink; VNIC `i`'s) program on
+ * the maps of `pins`, attach it to the device `ifindex` in native or generic
+ * mode, and pin the link.
  */
 int pins_attach_uplink(struct pins *pins, const struct plan *plan,
+	const char *run_dir, unsigned int i, int ifindex, bool generic);
+int pins_attach_softlink(struct pins *pins, const struct plan *plan,
 	const char *run_dir, unsigned int i, int ifindex, bool generic);
 int pins_attach_vnic(struct pins *pins, const struct plan *plan,
 	const char *run_dir, unsigned int i, int ifindex, bool generic);

@@ -35,6 +35,7 @@
 #define XDP_SNAT_MAX      8192
 #define XDP_HOSTS_MAX     8192
 #define XDP_FRAGMENTS_MAX 16384
+#define XDP_QUEUES_MAX    64 /* of an uplink, with a NIC in software */
 
 /* What the tables were made for; one row. Read by adopt only. */
 struct xdp_meta {
@@ -98,6 +99,7 @@ enum xdp_uplink_drop {
 	XDP_DROP_FRAGMENT,         /* of a service that takes none */
 	XDP_DROP_FRAGMENT_UNKNOWN, /* came before, or without, its first */
 	XDP_COUNT_VLAN,            /* tagged; left to the kernel */
+	XDP_DROP_NIC_DOWN,         /* the NIC in software is not there */
 	XDP_UPLINK_DROPS,
 };
 

@@ -103,13 +103,14 @@ static void
 spawn_make(struct spawn *spawn, const char *name)
 {
 	char grant[] = "grant";
+	int nexthops;
 
 	close(rundir_replace(&dir, name, "grant", grant, sizeof(grant)));
-	*spawn = (struct spawn){ .name = name };
-	spawn->nexthops = open_file(0, O_RDWR);
-	ck_assert_int_eq(spawn_open(spawn, &dir), 0);
-	ck_assert_int_eq(spawn->store, -1);
-	ck_assert_int_eq(spawn->damaged, -1);
+	nexthops = open_file(0, O_RDWR);
+	ck_assert_int_eq(spawn_open_instance(spawn, &dir, name, nexthops), 0);
+	close(nexthops);
+	ck_assert_int_eq(spawn->fd[SPAWN_STORE], -1);
+	ck_assert_int_eq(spawn->fd[SPAWN_DAMAGED], -1);
 }
 
 static int
@@ -130,13 +131,12 @@ START_TEST(descriptors)
 
 	spawn_make(&spawn, names[_i]);
 	if (_i > 0)
-		spawn.store = open_file(0, O_RDWR);
+		spawn.fd[SPAWN_STORE] = open_file(0, O_RDWR);
 	if (_i > 1)
-		spawn.damaged = open_file(1, O_RDONLY);
+		spawn.fd[SPAWN_DAMAGED] = open_file(1, O_RDONLY);
 	pid = spawn_run(&spawn);
 	ck_assert_int_gt(pid, 0);
 	spawn_close(&spawn);
-	close(spawn.nexthops);
 	ck_assert_int_eq(status_of(pid), 0);
 }
 END_TEST
@@ -172,10 +172,9 @@ START_TEST(waits_for_the_lock)
 	int status;
 
 	spawn_make(&spawn, "store");
-	spawn.store = open_file(0, O_RDWR);
+	spawn.fd[SPAWN_STORE] = open_file(0, O_RDWR);
 	pid = spawn_run(&spawn);
 	spawn_close(&spawn);
-	close(spawn.nexthops);
 	usleep(200000);
 	ck_assert_int_eq(waitpid(pid, &status, WNOHANG), 0);
 	kill(former, SIGKILL);
@@ -241,7 +240,8 @@ START_TEST(damaged_is_told)
 
 	ck_assert_int_ge(sd_event_new(&seen.event), 0);
 	ck_assert_int_eq(
-		supervisor_create(&sup, seen.event, &dir, &plan, &hooks), 0);
+		supervisor_create(&sup, seen.event, &dir, &plan, NULL, &hooks),
+		0);
 	ck_assert_int_eq(supervisor_start(sup, false), 0);
 	ck_assert_int_ge(sd_event_loop(seen.event), 0);
 	/* All but the first, and with no pause between. */
