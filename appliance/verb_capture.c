@@ -45,9 +45,9 @@ stop_signals(void)
 
 static int
 capture_to(FILE *out, const char *name, const char *instance,
-	const struct xdp_capture_options *options)
+	const struct capture_options *options)
 {
-	struct xdp_capture_result result = { 0 };
+	struct capture_result result = { 0 };
 	char dir[128], why[256] = "";
 	int rc;
 
@@ -67,7 +67,7 @@ capture_to(FILE *out, const char *name, const char *instance,
 int
 verb_capture(int argc, char **argv)
 {
-	struct xdp_capture_options options = { .stop_fd = -1 };
+	struct capture_options options = { .stop_fd = -1 };
 	const char *file = "-";
 	char name[64];
 	FILE *out;

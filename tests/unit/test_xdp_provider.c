@@ -412,10 +412,10 @@ END_TEST
 static pid_t
 start_capture(const char *path, const char *name, bool drops)
 {
-	struct xdp_capture_options o = {
+	struct capture_options o = {
 		.max_packets = 2, .drops = drops, .stop_fd = -1
 	};
-	struct xdp_capture_result r;
+	struct capture_result r;
 	pid_t pid = fork();
 	FILE *f;
 
@@ -454,8 +454,8 @@ expect_pcap(const char *path, const struct frame *a, const struct frame *b)
 
 START_TEST(test_capture)
 {
-	struct xdp_capture_options o = { .stop_fd = -1 };
-	struct xdp_capture_result r;
+	struct capture_options o = { .stop_fd = -1 };
+	struct capture_result r;
 	struct provider *p = open_provider(false);
 	struct frame in, out;
 	char path[128];
