@@ -12,6 +12,7 @@
 #include "appliance/client.h"
 #include "appliance/verbs.h"
 #include "ctrl/rundir.h"
+#include "ctrl/soft/capture.h"
 #include "ctrl/xdp/capture.h"
 
 static int
@@ -52,7 +53,7 @@ capture_to(FILE *out, const char *name, const char *instance,
 	int rc;
 
 	snprintf(dir, sizeof(dir), "%s/%s", RUNDIR_ROOT, name);
-	rc = xdp_capture(
+	rc = (soft_capture_here(dir) ? soft_capture : xdp_capture)(
 		dir, instance, options, out, &result, why, sizeof(why));
 	if (rc != 0) {
 		fprintf(stderr, "carryall: capture: %s\n",

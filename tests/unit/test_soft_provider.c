@@ -129,7 +129,7 @@ START_TEST(create_and_destroy)
 	ck_assert_ptr_nonnull(strstr(args, "net_virtio_user0,path=/tmp/"));
 	ck_assert_ptr_nonnull(strstr(args, "/web.0.vnic,server=1,"));
 	ck_assert_ptr_nonnull(strstr(args, ",mac="));
-	ck_assert_uint_eq(ops->memory_mb(&tp.plan), 64 + 2 * 8);
+	ck_assert_uint_eq(ops->memory_mb(&tp.plan), 64 + 2 * 10);
 	ops->destroy(p);
 	expect_nothing_left();
 }

@@ -58,14 +58,14 @@ instance_play(const char *name)
 	return INSTANCE_EXIT_DAMAGED;
 }
 
-/* The NIC gets three, and its tables only to be read. */
+/* The NIC gets four, and its tables only to be read. */
 static int
 nic_play(void)
 {
 	struct softnic_tables t;
 
 	for (int fd = 3; fd < 256; fd++)
-		if (is_open(fd) != (fd <= SOFTNIC_FD_MAILBOX))
+		if (is_open(fd) != (fd <= SOFTNIC_FD_CAPTURE))
 			return 1;
 	if ((fcntl(SOFTNIC_FD_TABLES, F_GETFL) & O_ACCMODE) != O_RDONLY)
 		return 2;
@@ -375,7 +375,7 @@ main(int argc, char **argv)
 
 	if (argc == 3 && strcmp(argv[1], "instance") == 0)
 		_exit(instance_play(argv[2]));
-	if (argc == 2 && strcmp(argv[1], SPAWN_NIC) == 0)
+	if (argc == 3 && strcmp(argv[1], SPAWN_NIC) == 0)
 		_exit(nic_play());
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, descriptors, 0, 3);
