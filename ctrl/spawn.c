@@ -7,11 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "dataplane/softnic/capture.h"
 #include "dataplane/softnic/counters.h"
 #include "dataplane/stats.h"
 
@@ -24,6 +26,15 @@
 #define GRANT 0
 #define STATS 1
 
+/* The run directory is named for it. */
+static const char *
+appliance(const struct rundir *dir)
+{
+	const char *slash = strrchr(dir->path, '/');
+
+	return slash == NULL ? dir->path : slash + 1;
+}
+
 /* NAME.IMAGE, to be read, and NAME.stats; then the others' places are free. */
 static int
 open_common(struct spawn *spawn, const struct rundir *dir, const char *name,
@@ -32,7 +43,7 @@ open_common(struct spawn *spawn, const struct rundir *dir, const char *name,
 	char path[256];
 	bool fresh;
 
-	*spawn = (struct spawn){ .name = name };
+	*spawn = (struct spawn){ .name = name, .appliance = appliance(dir) };
 	for (int i = 0; i < SPAWN_FDS_MAX; i++)
 		spawn->fd[i] = -1;
 	rundir_path(dir, name, image, path, sizeof(path));
@@ -76,6 +87,27 @@ spawn_open_instance(struct spawn *spawn, const struct rundir *dir,
 	return -EIO;
 }
 
+/* The ring of captures, which a reader may have open already. */
+static int
+open_ring(const struct rundir *dir)
+{
+	bool fresh;
+	int fd = rundir_file(
+		dir, SPAWN_NIC, "capture", CAPTURE_FILE_SIZE, &fresh);
+	struct capture_ring *r;
+
+	if (fd < 0 || !fresh)
+		return fd;
+	r = mmap(NULL, sizeof(*r), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (r == MAP_FAILED) {
+		close(fd);
+		return -ENOMEM;
+	}
+	capture_init(r);
+	munmap(r, sizeof(*r));
+	return fd;
+}
+
 int
 spawn_open_nic(struct spawn *spawn, const struct rundir *dir)
 {
@@ -84,9 +116,10 @@ spawn_open_nic(struct spawn *spawn, const struct rundir *dir)
 
 	if (rc != 0)
 		return rc;
-	spawn->n = SOFTNIC_FD_MAILBOX - FD_FIRST + 1;
+	spawn->n = SOFTNIC_FD_CAPTURE - FD_FIRST + 1;
 	spawn->fd[2] = rundir_listen(dir, SPAWN_NIC, SOCK_SEQPACKET);
-	if (spawn->fd[2] >= 0)
+	spawn->fd[3] = open_ring(dir);
+	if (spawn->fd[2] >= 0 && spawn->fd[3] >= 0)
 		return 0;
 	spawn_close(spawn);
 	return -EIO;
@@ -170,9 +203,9 @@ is_nic(const char *name)
 static void
 child(struct spawn spawn)
 {
-	char *argv[] = { "carryall", "instance", (char *)(uintptr_t)spawn.name,
-		NULL };
-	char *nic[] = { "carryall", SPAWN_NIC, NULL };
+	bool nic = is_nic(spawn.name);
+	char *argv[] = { "carryall", nic ? SPAWN_NIC : "instance",
+		(char *)(uintptr_t)(nic ? spawn.appliance : spawn.name), NULL };
 	char *envp[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
 	sigset_t none;
 	int null, rc;
@@ -184,14 +217,14 @@ child(struct spawn spawn)
 	null = open("/dev/null", O_RDWR);
 	if (null >= 0)
 		dup2(null, STDIN_FILENO);
-	rc = is_nic(spawn.name) ? 0 : store_await(spawn.fd[SPAWN_STORE]);
+	rc = nic ? 0 : store_await(spawn.fd[SPAWN_STORE]);
 	if (rc == -EINTR)
 		store_leave(&spawn);
 	else if (rc != 0)
 		_exit(126);
 	if (descriptors_place(&spawn) != 0)
 		_exit(126);
-	execve("/proc/self/exe", is_nic(spawn.name) ? nic : argv, envp);
+	execve("/proc/self/exe", argv, envp);
 	_exit(127);
 }
 
@@ -224,12 +257,12 @@ spawn_remember(const struct rundir *dir, const char *name, pid_t pid)
 
 /* Is it our child() of that name? Numbers of processes are used again. */
 static bool
-is_child(pid_t pid, const char *name)
+is_child(pid_t pid, const struct rundir *dir, const char *name)
 {
-	char path[48], want[96], have[96];
+	bool nic = is_nic(name);
+	char path[48], want[160], have[160];
 	int n = snprintf(want, sizeof(want), "carryall%c%s%c%s", 0,
-		is_nic(name) ? SPAWN_NIC : "instance", 0,
-		is_nic(name) ? "" : name);
+		nic ? SPAWN_NIC : "instance", 0, nic ? appliance(dir) : name);
 	int fd;
 	ssize_t got;
 
@@ -239,8 +272,6 @@ is_child(pid_t pid, const char *name)
 		return false;
 	got = read(fd, have, sizeof(have));
 	close(fd);
-	if (is_nic(name))
-		n--; /* it has no argument */
 	return n < (int)sizeof(want) && got == n + 1 &&
 	       memcmp(have, want, (size_t)n + 1) == 0;
 }
@@ -258,7 +289,7 @@ spawn_find(const struct rundir *dir, const char *name, pid_t *pid)
 		return -ESRCH;
 	*pid = (pid_t)kept;
 	fd = pidfd_open(*pid, 0);
-	if (fd >= 0 && is_child(*pid, name))
+	if (fd >= 0 && is_child(*pid, dir, name))
 		return fd;
 	if (fd >= 0)
 		close(fd);

@@ -24,6 +24,7 @@
 
 struct spawn {
 	const char *name;
+	const char *appliance;
 	unsigned int n;
 	int fd[SPAWN_FDS_MAX]; /* in the order of the process's; -1: none */
 };
