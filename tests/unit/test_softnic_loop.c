@@ -555,7 +555,6 @@ START_TEST(kick_wakes)
 	ck_assert_int_eq(pthread_create(&loop, NULL, run, NULL), 0);
 	began = clock_ns(CLOCK_MONOTONIC);
 	for (uint16_t k = 0; k < 10; k++) {
-		await_sleeps(1);
 		while (__atomic_load_n(
 			       &player[0].from->used.flags, __ATOMIC_SEQ_CST) &
 			VRING_USED_F_NO_NOTIFY)
