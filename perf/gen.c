@@ -18,7 +18,6 @@
  */
 #include <arpa/inet.h>
 #include <math.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -295,7 +294,6 @@ start(void)
 	int rc = 0;
 
 	load.mode = opt.mode;
-	load.own_core = sched_getcpu();
 	load.fresh_max = FRESH_MAX;
 	for (int i = 0; i < (opt.mode == LOAD_ECHO ? 1 : 2) && rc == 0; i++)
 		rc = wire_open(&load.wire[i], opt.dev[i]);

@@ -13,14 +13,13 @@
 # its kernel has no address there and answers nothing, the box knows all
 # neighbours. What is measured runs in the box, on core 1.
 #
-# A veth delivers on the core that sends. Here it must not: what arrives at
-# the box is core 1's to receive, what arrives at the client core 0's. Two
-# ways to have that:
+# A veth delivers on the core that sends. Here it must not. What arrives at the
+# client is for the generator, which polls the device itself (lib/wire.h). What
+# arrives at the box is core 1's to receive; two ways to have that:
 #   rps   the sender puts the packet on the other core's backlog and interrupts
 #         it: receive packet steering. The cheaper, for what has no XDP.
 #   napi  a kernel thread of each device polls it (threaded NAPI), pinned.
-#         XDP on veth wants NAPI. The client's threads are real-time ones, as
-#         softirqs would be: the generator never sleeps.
+#         XDP on veth wants NAPI.
 # perf_steered checks that it is so.
 
 # shellcheck source=tests/lab/lib.sh
@@ -30,6 +29,7 @@ GEN_CORE=0
 SUT_CORE=1
 PERF_BIN=$ROOT/build/perf
 VPORT=9000
+PERF_QUICK=${PERF_QUICK:-}
 CORES="core $GEN_CORE: generator, clients and backends; core $SUT_CORE: the system, its softirqs and kernel threads"
 
 perf_fail() {
@@ -90,7 +90,15 @@ perf_thread() {
 	done
 }
 
-# perf_napi NS DEV CORE [PRIORITY]
+# perf_polled NS DEV: whoever polls DEV has it for himself until he has not
+# polled for 1 ms.
+perf_polled() {
+	perf_ns "$1" sh -c "cd /sys/class/net/$2 &&
+		echo 1000 > napi_defer_hard_irqs &&
+		echo 1000000 > gro_flush_timeout"
+}
+
+# perf_napi NS DEV CORE
 perf_napi() {
 	local pid
 	lab_in "$1" ethtool -K "$2" gro on >/dev/null || return 1
@@ -99,17 +107,12 @@ perf_napi() {
 	[ -n "$pid" ] || return 1
 	for pid in $pid; do
 		taskset -cp "$3" "$pid" >/dev/null || return 1
-		[ -z "${4:-}" ] || chrt -f -p "$4" "$pid" || return 1
 	done
 }
 
 perf_wire() { # BOX-DEV CLIENT-DEV ADDRESS
 	lab_wire box "$1" client "$2" && lab_address box "$1" "$3" || return 1
-	case $PERF_STEER in
-	rps) perf_rps box "$1" $SUT_CORE && perf_rps client "$2" $GEN_CORE ;;
-	napi) perf_napi box "$1" $SUT_CORE &&
-		perf_napi client "$2" $GEN_CORE 50 ;;
-	esac
+	perf_polled client "$2" && "perf_$PERF_STEER" box "$1" $SUT_CORE
 }
 
 # A neighbour that never needs asking.
@@ -119,8 +122,6 @@ perf_neighbour() { # DEV ADDRESS MAC
 }
 
 # perf_lab rps|napi: both wires up, neighbours known.
-# The generator's frames are of other stations than the client's devices, so
-# that its kernel drops them at first sight: only its sockets look.
 perf_lab() {
 	local i
 	PERF_STEER=$1
@@ -144,7 +145,7 @@ perf_lab() {
 perf_sut() {
 	local title=$1
 	shift
-	lab_spawn "$title" box taskset -c $SUT_CORE "$@"
+	lab_spawn "$title" box nice -n -15 taskset -c $SUT_CORE "$@"
 }
 
 perf_ready() { # TITLE
@@ -163,7 +164,7 @@ perf_kill() {
 perf_gen() {
 	local mode=$1 name=$2 bytes=$3 conditions=$4
 	shift 4
-	lab_in client taskset -c $GEN_CORE "$PERF_BIN/gen" -m "$mode" \
+	lab_in client nice -n -15 taskset -c $GEN_CORE "$PERF_BIN/gen" -m "$mode" \
 		-n "$name" -l "$bytes" -c "$CLIENT" -b "$BACKEND" \
 		-v "${PERF_VIP:-$VIP4}:$VPORT" -C "${PERF_MAC:-$MAC_WAN}" \
 		-B "${PERF_MAC:-$MAC_LAN}" -s $SUT_CORE -k "$CORES" \

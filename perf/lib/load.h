@@ -29,7 +29,6 @@ struct load {
 	struct wire wire[2]; /* by enum flows_side; one for LOAD_ECHO */
 	struct flows flows;
 	struct corebusy busy; /* watches the core of the system */
-	int own_core;         /* where this thread runs */
 	uint32_t next[2];     /* flow to send next */
 	uint32_t fresh;       /* flows there have been, LOAD_FRESH */
 	uint32_t fresh_max;   /* no more than so many */
