@@ -37,7 +37,7 @@ one() { # BYTES INSTANCES VARIANT
 }
 
 perf_begin
-perf_lab rps
+perf_lab
 # The main lines: the paper's own variant, and what is best as a rule.
 sizes="64 1024" variants="plain mmsg filter filter.mmsg"
 [ -z "$PERF_QUICK" ] || sizes=64 variants="plain filter.mmsg"

@@ -9,7 +9,9 @@
 /* A loss that counts as carried: 1%. */
 #define LOSS 0.01
 /* Nothing for so long: nothing more comes. */
-#define QUIET_NS 20000000u
+#define QUIET_NS 30000000u
+/* Between frames of the passes that warm up. */
+#define WARM_NS 50000u
 /* A search starts here, goes up by this, then halves so often. */
 #define FIRST_PPS 20000.0
 #define STEP_UP   1.6
@@ -218,7 +220,7 @@ pass(struct load *l, enum flows_side side)
 		uint32_t n;
 
 		now = now_ns();
-		if (sent < l->flows.n && (now - from) / 20000 > sent) {
+		if (sent < l->flows.n && (now - from) / WARM_NS > sent) {
 			sent += send_known(l, side, 1);
 			last = now;
 		}
