@@ -10,7 +10,7 @@
 #   VIP 10.77.1.80; SNAT 10.77.2.9
 #
 # The generator runs in `client`, on core 0, and is clients and backends both:
-# its kernel has no address there and answers nothing, the box knows all
+# its kernel sees nothing of it; the box knows all
 # neighbours. What is measured runs in the box, on core 1.
 #
 # A veth delivers on the core that sends. Here it must not: what arrives at the
@@ -80,12 +80,14 @@ perf_thread() {
 	done
 }
 
-# perf_polled NS DEV: whoever polls DEV has it for himself until he has not
-# polled for 1 ms.
+# perf_polled DEV MAC ADDRESS: one of the generator's: who polls it has it for
+# himself until he has not polled for 1 ms.
 perf_polled() {
-	perf_ns "$1" sh -c "cd /sys/class/net/$2 &&
-		echo 1000 > napi_defer_hard_irqs &&
-		echo 1000000 > gro_flush_timeout"
+	ip -n "cy-$LAB_ID-client" link set dev "$1" address "$2" &&
+		lab_address client "$1" "$3" &&
+		perf_ns client sh -c "cd /sys/class/net/$1 &&
+			echo 1000 > napi_defer_hard_irqs &&
+			echo 1000000 > gro_flush_timeout"
 }
 
 # perf_napi NS DEV CORE
@@ -142,7 +144,8 @@ perf_wires() {
 perf_lab() {
 	local i
 	perf_wires
-	perf_polled client "$CLIENT" && perf_polled client "$BACKEND" ||
+	perf_polled "$CLIENT" 02:ca:44:00:00:00 10.77.1.2/24 &&
+		perf_polled "$BACKEND" 02:ca:44:00:00:01 10.77.2.21/24 ||
 		perf_fail "no polling"
 	perf_neighbour "$WAN" 10.77.1.2 02:ca:44:00:00:00
 	for i in 21 22 23; do
@@ -189,9 +192,10 @@ perf_gen() {
 	local mode=$1 name=$2 bytes=$3 conditions=$4
 	shift 4
 	lab_in client nice -n -15 taskset -c $GEN_CORE "$PERF_BIN/gen" -m "$mode" \
-		-n "$name" -l "$bytes" -c "$CLIENT" -b "$BACKEND" \
-		-v "${PERF_VIP:-$VIP4}:$VPORT" -C "${PERF_MAC:-$MAC_WAN}" \
-		-B "${PERF_MAC:-$MAC_LAN}" -s $SUT_CORE -k "$CORES" \
+		-n "$name" -l "$bytes" -v "$VIP4:$VPORT" \
+		-c "$CLIENT,10.77.1.2,${PERF_MAC:-$MAC_WAN}" \
+		-b "$BACKEND,10.77.2.21,${PERF_MAC:-$MAC_LAN}" \
+		-N "/run/netns/cy-$LAB_ID-box" -s $SUT_CORE -k "$CORES" \
 		-w "$bytes-byte frames, 1000 UDP flows over veth, threaded NAPI, in a bunch every 50 us; $conditions" \
 		${PERF_QUICK:+-q} "$@" || return 1
 	perf_steered || perf_fail "$name was not received on core $SUT_CORE"

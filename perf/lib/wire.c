@@ -4,21 +4,27 @@
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/if_link.h>
 #include <linux/if_packet.h>
 #include <linux/if_xdp.h>
 #include <net/if.h>
+#include <netinet/in.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define SLOT  2048u
 #define SLOTS 8192u
 /* Frames that one poll of the device brings in. */
-#define BUDGET 64
+#define BUDGET    64
+#define POLL_PORT 7
 
 static int
 set(int fd, int level, int option, int value)
@@ -48,22 +54,37 @@ open_tx(struct wire *w, int index)
 	return rc;
 }
 
-/* return bpf_redirect_map(&xsks, 0, XDP_DROP) */
+/* r1 to r5 as the calling convention has them. */
+#define INSN(c, d, s, o, i)                                              \
+	{                                                                \
+		.code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), \
+		.imm = (i)                                               \
+	}
+
+/*
+ * To port 7 (of UDP or whatever): the kernel's. All else:
+ * return bpf_redirect_map(&map, 0, XDP_DROP)
+ */
 static int
 load_prog(struct wire *w, int index)
 {
 	const struct bpf_insn insn[] = {
-		{ .code = BPF_LD | BPF_IMM | BPF_DW,
-			.dst_reg = BPF_REG_1,
-			.src_reg = BPF_PSEUDO_MAP_FD,
-			.imm = w->map },
-		{ .code = 0 },
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_2 },
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K,
-			.dst_reg = BPF_REG_3,
-			.imm = XDP_DROP },
-		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_redirect_map },
-		{ .code = BPF_JMP | BPF_EXIT },
+		INSN(BPF_LDX | BPF_MEM | BPF_W, 2, 1, 0, 0), /* data */
+		INSN(BPF_LDX | BPF_MEM | BPF_W, 3, 1, 4, 0), /* data_end */
+		INSN(BPF_ALU64 | BPF_MOV | BPF_X, 4, 2, 0, 0),
+		INSN(BPF_ALU64 | BPF_ADD | BPF_K, 4, 0, 0, 38),
+		INSN(BPF_JMP | BPF_JGT | BPF_X, 4, 3, 4, 0),
+		INSN(BPF_LDX | BPF_MEM | BPF_H, 5, 2, 36, 0),
+		INSN(BPF_JMP | BPF_JNE | BPF_K, 5, 0, 2, htons(POLL_PORT)),
+		INSN(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, XDP_PASS),
+		INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
+		INSN(BPF_LD | BPF_IMM | BPF_DW, 1, BPF_PSEUDO_MAP_FD, 0,
+			w->map),
+		INSN(0, 0, 0, 0, 0),
+		INSN(BPF_ALU64 | BPF_MOV | BPF_K, 2, 0, 0, 0),
+		INSN(BPF_ALU64 | BPF_MOV | BPF_K, 3, 0, 0, XDP_DROP),
+		INSN(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_redirect_map),
+		INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
 	};
 
 	w->prog = bpf_prog_load(BPF_PROG_TYPE_XDP, "wire", "BSD", insn,
@@ -123,10 +144,57 @@ open_xsk(struct wire *w, const char *dev)
 	if (rc != 0)
 		return rc;
 	fd = xsk_socket__fd(w->xsk);
-	rc = busy_poll(fd);
-	if (rc == 0)
-		rc = bpf_map_update_elem(w->map, &zero, &fd, BPF_ANY);
-	return rc;
+	return bpf_map_update_elem(w->map, &zero, &fd, BPF_ANY);
+}
+
+/* A process of its own may enter a namespace without leaving ours. */
+static int
+send_from(const char *far, const struct sockaddr_in *to)
+{
+	int status, fd;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		fd = open(far, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || setns(fd, CLONE_NEWNET) != 0)
+			_exit(1);
+		fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		_exit(sendto(fd, "", 1, 0, (const struct sockaddr *)to,
+			      sizeof(*to)) != 1);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return -errno;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -ENETDOWN;
+}
+
+/* The socket that has heard of the device, see wire.h. */
+static int
+open_poll(struct wire *w, const char *dev, const char *addr, const char *far)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET,
+		.sin_port = htons(POLL_PORT) };
+	const struct timeval second = { .tv_sec = 1 };
+	unsigned int id = 0;
+	socklen_t len = sizeof(id);
+	char byte;
+	int rc;
+
+	w->poll = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (w->poll < 0 || inet_pton(AF_INET, addr, &at.sin_addr) != 1 ||
+		setsockopt(w->poll, SOL_SOCKET, SO_BINDTODEVICE, dev,
+			(socklen_t)strlen(dev)) != 0 ||
+		setsockopt(w->poll, SOL_SOCKET, SO_RCVTIMEO, &second,
+			sizeof(second)) != 0 ||
+		bind(w->poll, (struct sockaddr *)&at, sizeof(at)) != 0)
+		return -errno;
+	rc = send_from(far, &at);
+	if (rc == 0 && recv(w->poll, &byte, 1, 0) < 0)
+		rc = -errno;
+	if (rc == 0 && (getsockopt(w->poll, SOL_SOCKET, SO_INCOMING_NAPI_ID,
+				&id, &len) != 0 ||
+			       id == 0))
+		rc = -EOPNOTSUPP;
+	return rc == 0 ? busy_poll(w->poll) : rc;
 }
 
 static int
@@ -142,18 +210,20 @@ open_rx(struct wire *w, const char *dev, int index)
 }
 
 int
-wire_open(struct wire *w, const char *dev)
+wire_open(struct wire *w, const char *dev, const char *addr, const char *far)
 {
 	int index = (int)if_nametoindex(dev), rc;
 	struct ifreq req = { 0 };
 
 	memset(w, 0, sizeof(*w));
-	w->tx = w->map = w->prog = w->link = -1;
+	w->tx = w->poll = w->map = w->prog = w->link = -1;
 	if (index == 0)
 		return -ENODEV;
 	rc = open_tx(w, index);
 	if (rc == 0)
 		rc = open_rx(w, dev, index);
+	if (rc == 0)
+		rc = open_poll(w, dev, addr, far);
 	if (rc == 0) {
 		strncpy(req.ifr_name, dev, IFNAMSIZ - 1);
 		rc = ioctl(w->tx, SIOCGIFHWADDR, &req) == 0 ? 0 : -errno;
@@ -184,6 +254,7 @@ wire_close(struct wire *w)
 	free(w->memory);
 	shut(&w->prog);
 	shut(&w->map);
+	shut(&w->poll);
 	shut(&w->tx);
 	w->xsk = NULL;
 	w->umem = NULL;
@@ -208,7 +279,9 @@ wire_send(struct wire *w, uint8_t *const *frames, uint32_t n, uint32_t len)
 static void
 poll_device(struct wire *w)
 {
-	recvfrom(xsk_socket__fd(w->xsk), NULL, 0, MSG_DONTWAIT, NULL, NULL);
+	char none;
+
+	recv(w->poll, &none, 1, MSG_DONTWAIT);
 }
 
 const uint8_t *

@@ -11,6 +11,10 @@
  * this thread's work from the wire on: who sends on another core leaves the
  * frame on the wire and neither interrupts this core nor does its work. On a
  * virtual machine such an interrupt costs its sender more than a packet.
+ *
+ * The kernel polls what a socket has last heard of, and since Linux 6.13 an
+ * AF_XDP socket on veth no longer knows. A UDP socket does, once it has had a
+ * datagram of the device: one is sent to it from the other end's namespace.
  */
 #ifndef PERF_WIRE_H
 #define PERF_WIRE_H
@@ -24,6 +28,7 @@
 
 struct wire {
 	int tx;
+	int poll;            /* the UDP socket that the device is polled by */
 	int map, prog, link; /* the XDP program */
 	void *memory;
 	struct xsk_umem *umem;
@@ -39,10 +44,15 @@ struct wire {
 };
 
 /*
- * On device `dev`, whose queue 0 has all traffic: 0 or -errno (EBUSY: it has
- * an XDP program). Until wire_close() nothing that arrives reaches the kernel.
+ * On device `dev`, whose queue 0 has all traffic and whose address is `addr`;
+ * `far` is the path of the network namespace at its other end, from where a
+ * datagram to `addr` must come in on `dev`. 0 or -errno (EBUSY: it has an XDP
+ * program; EAGAIN: the datagram did not come; EOPNOTSUPP: the device cannot be
+ * polled). Until wire_close() nothing but datagrams to port 7 reaches the
+ * kernel from `dev`.
  */
-int wire_open(struct wire *w, const char *dev);
+int wire_open(
+	struct wire *w, const char *dev, const char *addr, const char *far);
 void wire_close(struct wire *w);
 
 /* frames[0..n) of `len` bytes, n <= WIRE_BURST: how many were sent. */
