@@ -13,7 +13,7 @@
 #include "dataplane/softnic/lookup.h"
 #include "tests/unit/xdp_run.h"
 
-#define PACKETS 210000
+#define PACKETS 200000
 
 /*
  * Fragments are remembered by both, but not forgotten at the same moment:
@@ -319,11 +319,11 @@ START_TEST(all_agree)
 	}
 	/* Every fate was met, and often, or this says nothing. */
 	for (int i = 0; i < N_VNICS; i++)
-		ck_assert_int_gt(seen[i], 1000);
+		ck_assert_int_gt(seen[i], 500);
 	ck_assert_int_gt(seen[KERNEL], 1000);
 	ck_assert_int_gt(seen[FRAGMENT], 300);
 	ck_assert_int_gt(seen[UNKNOWN], 50);
-	ck_assert_int_gt(seen[VLAN], 500);
+	ck_assert_int_gt(seen[VLAN], 300);
 	ck_assert_int_gt(seen[REFUSED], 1000); /* and those that passed */
 	for (int r = 0; r < STEER_TX_RATE; r++)
 		ck_assert_msg(seen[REFUSED + XDP_DROP_TX(r)] > 50,
