@@ -18,7 +18,6 @@
  */
 #include <arpa/inet.h>
 #include <math.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -31,7 +30,7 @@
 #define SAMPLES   (1u << 20)
 
 static struct {
-	const char *name, *dev[2], *conditions, *cores;
+	const char *name, *dev[2], *addr[2], *far, *conditions, *cores;
 	uint32_t len, vip;
 	uint16_t vport;
 	uint8_t mac[2][6];
@@ -209,6 +208,21 @@ parse_vip(char *text)
 	return inet_pton(AF_INET, text, &opt.vip) == 1 ? 0 : -1;
 }
 
+/* DEV,ADDRESS,MAC: the device, its address, and where frames from it go. */
+static int
+parse_end(char *text, int side)
+{
+	char *addr = strchr(text, ','), *mac;
+
+	mac = addr == NULL ? NULL : strchr(addr + 1, ',');
+	if (mac == NULL)
+		return -1;
+	*addr = *mac = '\0';
+	opt.dev[side] = text;
+	opt.addr[side] = addr + 1;
+	return parse_mac(mac + 1, opt.mac[side]);
+}
+
 static int
 parse_mode(const char *text)
 {
@@ -231,10 +245,6 @@ parse_one(int c, char *arg)
 		return parse_mode(arg);
 	case 'v':
 		return parse_vip(arg);
-	case 'C':
-		return parse_mac(arg, opt.mac[0]);
-	case 'B':
-		return parse_mac(arg, opt.mac[1]);
 	case 'n':
 		opt.name = arg;
 		return 0;
@@ -242,10 +252,11 @@ parse_one(int c, char *arg)
 		opt.len = (uint32_t)strtoul(arg, NULL, 10);
 		return 0;
 	case 'c':
-		opt.dev[0] = arg;
-		return 0;
+		return parse_end(arg, 0);
 	case 'b':
-		opt.dev[1] = arg;
+		return parse_end(arg, 1);
+	case 'N':
+		opt.far = arg;
 		return 0;
 	case 's':
 		opt.core = (int)strtol(arg, NULL, 10);
@@ -272,7 +283,7 @@ parse(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "m:v:C:B:n:l:c:b:s:w:k:qL")) != -1)
+	while ((c = getopt(argc, argv, "m:v:n:l:c:b:N:s:w:k:qL")) != -1)
 		if (parse_one(c, optarg) != 0)
 			return -1;
 	opt.repeats = opt.quick ? 3 : REPEATS;
@@ -284,6 +295,7 @@ parse(int argc, char **argv)
 		opt.trial_ns = 3e7;
 	}
 	return opt.name == NULL || opt.dev[0] == NULL || opt.core < 0 ||
+			       opt.far == NULL ||
 			       (opt.mode != LOAD_ECHO && opt.dev[1] == NULL)
 		       ? -1
 		       : 0;
@@ -295,10 +307,9 @@ start(void)
 	int rc = 0;
 
 	load.mode = opt.mode;
-	load.own_core = sched_getcpu();
 	load.fresh_max = FRESH_MAX;
 	for (int i = 0; i < (opt.mode == LOAD_ECHO ? 1 : 2) && rc == 0; i++)
-		rc = wire_open(&load.wire[i], opt.dev[i]);
+		rc = wire_open(&load.wire[i], opt.dev[i], opt.addr[i], opt.far);
 	if (rc == 0)
 		rc = flows_init(&load.flows, FLOWS, opt.len, opt.vip, opt.vport,
 			(const uint8_t(*)[6])opt.mac);
@@ -328,9 +339,10 @@ main(int argc, char **argv)
 
 	if (parse(argc, argv) != 0) {
 		fprintf(stderr,
-			"usage: gen -m echo|lb|fresh -n NAME -l BYTES -c DEV "
-			"[-b DEV] -v VIP:PORT -C MAC [-B MAC] -s CORE "
-			"[-w CONDITIONS] [-k CORES] [-q] [-L]\n");
+			"usage: gen -m echo|lb|fresh -n NAME -l BYTES "
+			"-c DEV,ADDRESS,MAC [-b DEV,ADDRESS,MAC] -N NETNS "
+			"-v VIP:PORT -s CORE [-w CONDITIONS] [-k CORES] [-q] "
+			"[-L]\n");
 		return 2;
 	}
 	if (start() != 0)
