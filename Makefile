@@ -33,6 +33,7 @@ DEPS_TEST := $(DEPS_BUILD) check libsubunit-dev libclang-rt-14-dev \
 	libfuse3-dev
 DEPS_LAB := $(DEPS_BUILD) iproute2 ethtool tcpdump procps iputils-ping curl \
 	jq nginx-light wrk python3 dnsmasq-base
+DEPS_PERF := $(DEPS_TEST) gnuplot-nox haproxy nftables
 
 # Installs what is missing; silent and quick when nothing is.
 define need
@@ -96,8 +97,8 @@ LIB_OBJ  = $(call obj,$(LIB_SRC)) $(BUILD)/obj/nf_list.o
 APP_OBJ  = $(call obj,$(APP_SRC))
 LIB      = $(BUILD)/libcarryall.a
 
-.PHONY: all deps deps-test deps-lab help test unit fuzz lint e2e demo lab \
-	lab-down perf install clean compile compile-clang format man
+.PHONY: all deps deps-test deps-lab deps-perf help test unit fuzz lint e2e demo lab \
+	lab-down perf perf-quick install clean compile compile-clang format man
 
 all: deps ## build everything: build/carryall
 	@$(MAKE) -j$(JOBS) compile
@@ -114,6 +115,9 @@ deps-test:
 
 deps-lab:
 	$(call need,$(DEPS_LAB))
+
+deps-perf:
+	$(call need,$(DEPS_PERF))
 
 compile: $(BUILD)/carryall
 
@@ -150,15 +154,18 @@ $(NF_LIST): FORCE
 FORCE:
 
 # BPF: one object and one skeleton per program file.
-$(GEN)/%.bpf.o: ctrl/xdp/%.bpf.c
+vpath %.bpf.c $(sort $(dir $(BPF_SRC)))
+$(GEN)/%.bpf.o: %.bpf.c
 	@mkdir -p $(@D)
 	$(call say,BPF,$<)
 	$(Q)$(CLANG) -O2 -g -Wall -Wextra -Werror -target bpf -mcpu=v3 -I. \
 		-isystem /usr/include/$(shell gcc -print-multiarch) \
 		-MMD -MF $@.d -MT $@ -c -o $@ $<
 
+# What libxdp reads of a program, libbpf does not know, and says so.
 $(GEN)/%.skel.h: $(GEN)/%.bpf.o
-	$(Q)bpftool gen skeleton $< name $*_bpf > $@
+	$(Q)bpftool gen skeleton $< name $*_bpf > $@ \
+		2> >(grep -v 'unrecognized data section(.*) xdp_metadata' >&2)
 
 -include $(wildcard $(GEN)/*.d)
 -include $(shell [ -d build ] && find build -name '*.d' -path '*/obj/*')
@@ -263,9 +270,13 @@ $(BUILD)/perf/%: $(BUILD)/obj/perf/%.o $(call obj,$(PERF_LIB)) $(LIB)
 
 perf-bins: $(PERF_BIN)
 
-perf: deps-test ## benchmarks: a table, and build/perf/report.json
+perf: deps-perf ## benchmarks: a table, build/perf/report.json and index.html
 	@$(MAKE) -j$(JOBS) compile perf-bins
 	@perf/run
+
+perf-quick: deps-perf ## the main lines of them, within a minute
+	@$(MAKE) -j$(JOBS) compile perf-bins
+	@perf/run --quick
 
 # --- install ---------------------------------------------------------------
 man: $(BUILD)/carryall ## build/carryall.conf.5 from the table of keys

@@ -28,7 +28,10 @@ static const int allowed[] = {
 	SCMP_SYS(ppoll),
 	SCMP_SYS(epoll_wait),
 	SCMP_SYS(epoll_pwait),
+	SCMP_SYS(epoll_create), /* DPDK's thread, as descriptors come and go */
+	SCMP_SYS(epoll_create1),
 	SCMP_SYS(epoll_ctl),
+	SCMP_SYS(accept), /* a NIC in software that was restarted comes back */
 	SCMP_SYS(accept4),
 	SCMP_SYS(recvfrom),
 	SCMP_SYS(recvmsg),
@@ -42,6 +45,7 @@ static const int allowed[] = {
 	SCMP_SYS(brk),
 	SCMP_SYS(futex),
 	SCMP_SYS(clock_gettime),
+	SCMP_SYS(timerfd_settime), /* DPDK's alarms */
 	SCMP_SYS(gettimeofday),
 	SCMP_SYS(clock_nanosleep),
 	SCMP_SYS(nanosleep),
@@ -121,10 +125,13 @@ seccomp_apply(void)
 	if (rc == 0)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
 			SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
-	/* The C library asks a descriptor for its flags. */
+	/* The C library asks a descriptor for its flags; DPDK sets them. */
 	if (rc == 0)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
 			SCMP_A1(SCMP_CMP_EQ, F_GETFL, 0));
+	if (rc == 0)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+			SCMP_A1(SCMP_CMP_EQ, F_SETFL, 0));
 	if (rc == 0)
 		rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
 	if (rc == 0)

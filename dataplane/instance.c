@@ -164,15 +164,20 @@ nf_init(struct instance *in, char *why, size_t len)
 static int
 doors_init(struct instance *in, char *why, size_t len)
 {
-	int rc = mailbox_init(
-		&in->mailbox, INSTANCE_FD_MAILBOX, in->vnic.doorbell);
+	bool rings = in->vnic.armed_by_us;
+	int rc = mailbox_init(&in->mailbox, INSTANCE_FD_MAILBOX,
+		rings ? -1 : in->vnic.doorbell);
 
-	if (rc == 0 && in->log.uring != NULL) {
+	if (rc != 0)
+		goto out;
+	if (rings)
+		rc = mailbox_watch(&in->mailbox, in->vnic.doorbell);
+	if (rc == 0 && in->log.uring != NULL)
 		rc = mailbox_watch(
 			&in->mailbox, plog_uring_doorbell(in->log.uring));
-		if (rc != 0)
-			mailbox_fini(&in->mailbox);
-	}
+	if (rc != 0)
+		mailbox_fini(&in->mailbox);
+out:
 	if (rc != 0)
 		snprintf(why, len, "mailbox: %s", strerror(-rc));
 	return rc;

@@ -141,8 +141,13 @@ loop_idle(struct instance *in)
 		next_us = SLEEP_MAX_US;
 	if (!instance_log_sleep(&in->log, now_ms(in), &next_us))
 		return;
-	in->stats->sleeps++;
-	instance_mail(in, next_us);
+	vnic_arm(&in->vnic);
+	/* What came before it was armed does not ring. */
+	if (!in->vnic.armed_by_us || loop_packets(in) == 0) {
+		in->stats->sleeps++;
+		instance_mail(in, next_us);
+	}
+	vnic_disarm(&in->vnic);
 	instance_log_awake(&in->log);
 	in->tick_tsc = 0;
 }

@@ -18,7 +18,7 @@
 #define VNIC_POOL_CACHE 256
 #define VNIC_RING_SIZE  2048
 
-#define EAL_ARGS_MAX 20
+#define EAL_ARGS_MAX 24
 
 struct eal_args {
 	int argc;
@@ -40,6 +40,16 @@ eal_arg(struct eal_args *a, const char *format, ...)
 }
 
 /*
+ * A VNIC of the NIC in software: it works on the memory of this process, which
+ * it must therefore be able to map, in few pieces.
+ */
+static bool
+is_shared(const struct grant *grant)
+{
+	return strncmp(grant->devargs, "net_virtio_user", 15) == 0;
+}
+
+/*
  * A process of our own: no PCI scan, no files shared with others, only the
  * VNIC. Ordinary pages come with --no-huge, which excludes --in-memory.
  */
@@ -52,10 +62,13 @@ eal_args_fill(struct eal_args *a, const struct grant *grant)
 	eal_arg(a, "--no-telemetry");
 	eal_arg(a, "--log-level=lib.eal:error");
 	eal_arg(a, "--log-level=pmd.net.af_xdp:error");
+	eal_arg(a, "--log-level=pmd.net.virtio.*:critical");
 	eal_arg(a, "--file-prefix=carryall-%s-%s.%u", grant->appliance,
 		grant->function, grant->instance);
 	if (grant->huge_mb > 0) {
 		eal_arg(a, "--in-memory");
+		if (is_shared(grant))
+			eal_arg(a, "--single-file-segments");
 		eal_arg(a, "-m");
 		eal_arg(a, "%u", grant->huge_mb);
 		eal_arg(a, "--socket-limit=%u", grant->huge_mb);
@@ -73,7 +86,7 @@ eal_args_fill(struct eal_args *a, const struct grant *grant)
  * can be waited for as any other. It is the only one of its family here.
  */
 static int
-doorbell_find(void)
+socket_find(void)
 {
 	DIR *dir = opendir("/proc/self/fd");
 	struct dirent *e;
@@ -93,19 +106,47 @@ doorbell_find(void)
 	return found;
 }
 
-static int
-port_start(struct vnic *vnic, char *why, size_t len)
+/* Where there are receive interrupts, they come by an eventfd. */
+static void
+doorbell_find(struct vnic *vnic, bool interrupts)
 {
-	struct rte_eth_conf conf = { .rxmode.mq_mode = RTE_ETH_MQ_RX_NONE };
+	vnic->doorbell =
+		interrupts ? rte_eth_dev_rx_intr_ctl_q_get_fd(vnic->port, 0)
+			   : socket_find();
+	vnic->armed_by_us = interrupts && vnic->doorbell >= 0;
+}
+
+void
+vnic_arm(const struct vnic *vnic)
+{
+	if (vnic->armed_by_us)
+		rte_eth_dev_rx_intr_enable(vnic->port, 0);
+}
+
+void
+vnic_disarm(const struct vnic *vnic)
+{
+	if (vnic->armed_by_us)
+		rte_eth_dev_rx_intr_disable(vnic->port, 0);
+}
+
+static int
+port_start(struct vnic *vnic, bool interrupts, char *why, size_t len)
+{
+	struct rte_eth_conf conf = { .rxmode.mq_mode = RTE_ETH_MQ_RX_NONE,
+		.intr_conf.rxq = interrupts };
+	uint16_t n_rx = VNIC_RING_SIZE, n_tx = VNIC_RING_SIZE;
 	int rc;
 
 	rc = rte_eth_dev_configure(vnic->port, 1, 1, &conf);
 	if (rc == 0)
-		rc = rte_eth_rx_queue_setup(vnic->port, 0, VNIC_RING_SIZE,
-			SOCKET_ID_ANY, NULL, vnic->pool);
+		rc = rte_eth_dev_adjust_nb_rx_tx_desc(vnic->port, &n_rx, &n_tx);
+	if (rc == 0)
+		rc = rte_eth_rx_queue_setup(
+			vnic->port, 0, n_rx, SOCKET_ID_ANY, NULL, vnic->pool);
 	if (rc == 0)
 		rc = rte_eth_tx_queue_setup(
-			vnic->port, 0, VNIC_RING_SIZE, SOCKET_ID_ANY, NULL);
+			vnic->port, 0, n_tx, SOCKET_ID_ANY, NULL);
 	if (rc == 0)
 		rc = rte_eth_dev_start(vnic->port);
 	if (rc != 0)
@@ -141,10 +182,10 @@ vnic_open(struct vnic *vnic, const struct grant *grant, char *why, size_t len)
 		rc = -ENOMEM;
 		goto out_eal;
 	}
-	rc = port_start(vnic, why, len);
+	rc = port_start(vnic, is_shared(grant), why, len);
 	if (rc != 0)
 		goto out_eal;
-	vnic->doorbell = doorbell_find();
+	doorbell_find(vnic, is_shared(grant));
 	return 0;
 
 out_eal:

@@ -9,6 +9,7 @@
 
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,7 +17,9 @@
 
 struct vnic {
 	uint16_t port;
-	int doorbell; /* readable when packets wait; -1: there is none */
+	int doorbell;     /* to wait for when there are no packets; -1: none */
+	bool armed_by_us; /* it rings only after vnic_arm(), at each new
+			   * packet; else it is readable while packets wait */
 	struct rte_mempool *pool;
 };
 
@@ -48,5 +51,14 @@ vnic_tx(const struct vnic *vnic, struct rte_mbuf **pkts, uint16_t n)
 {
 	return rte_eth_tx_burst(vnic->port, 0, pkts, n);
 }
+
+/*
+ * Let the doorbell ring from here on, before a sleep. What came before may
+ * not ring it: look for packets once more. Thread: the instance's.
+ */
+void vnic_arm(const struct vnic *vnic);
+
+/* After a sleep: packets are polled for again, and need not ring. */
+void vnic_disarm(const struct vnic *vnic);
 
 #endif

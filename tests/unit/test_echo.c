@@ -2,6 +2,7 @@
 /* nf/echo, packet by packet: what goes in, what comes out or why not. */
 #define LAB_NF nf_echo
 #include "tests/unit/lb_lab.h"
+#include "tests/unit/payload_guard.h"
 
 #define ECHO4 "10.0.0.90"
 #define ECHO6 "fd00::90"
@@ -137,6 +138,33 @@ START_TEST(the_rest_is_dropped_by_name)
 }
 END_TEST
 
+static void
+untouched(const char *peer, const char *echo, uint16_t headers)
+{
+	struct spec s = SPEC(peer, echo, 40000, 7, IPPROTO_UDP, .ttl = 3,
+		.payload = 1400, .fill = 9, .smac = CLIENT_MAC,
+		.dmac = OWN_MAC);
+	struct rte_mbuf *m = lab_packet(s);
+
+	guard_packet(m, headers);
+	ck_assert_uint_eq(lab_send(m), NF_TX);
+	ck_assert_int_eq(guard_lift(), 0);
+	guard_prove(m, headers);
+	rte_pktmbuf_free(m);
+}
+
+/* Zero copy: of the payload no byte is read or written. */
+START_TEST(payload_is_not_touched)
+{
+	echo_start();
+	guard_begin();
+	untouched(PEER4, ECHO4, 14 + 20 + 8);
+	untouched(PEER6, ECHO6, 14 + 40 + 8);
+	guard_end();
+	lab_stop();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -145,6 +173,7 @@ main(void)
 
 	tcase_add_test(tc, udp_comes_back);
 	tcase_add_test(tc, ping_is_answered);
+	tcase_add_test(tc, payload_is_not_touched);
 	tcase_add_test(tc, the_rest_is_dropped_by_name);
 	suite_add_tcase(suite, tc);
 	return lab_run(suite);
