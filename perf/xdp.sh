@@ -37,15 +37,8 @@ config_lb() {
 }
 
 serve() { # echo|lb
-	local pid
 	config "$1" >"$LAB_DIR/$NAME.cfg"
-	# It pins the instance by itself, and must be let to.
-	taskset -cp $GEN_CORE,$SUT_CORE $$ >/dev/null
-	carryall_run "$LAB_DIR/$NAME.cfg" || perf_fail "$1 does not serve"
-	taskset -cp $GEN_CORE $$ >/dev/null
-	pid=$(st '.functions[0].instances[0].pid')
-	renice -n -15 "$pid" >/dev/null ||
-		perf_fail "no process of the instance"
+	perf_serve
 }
 
 sizes="64 1024"

@@ -179,6 +179,17 @@ perf_ready() { # TITLE
 	wait_for 5 grep -q ready "$LAB_DIR/$1.log" || perf_fail "$1 is not ready"
 }
 
+# The appliance serves $NAME.cfg, which has one instance. It pins the instance by
+# itself, and must be let to.
+perf_serve() {
+	taskset -cp $GEN_CORE,$SUT_CORE $$ >/dev/null
+	carryall_run "$LAB_DIR/$NAME.cfg" || perf_fail "no appliance"
+	taskset -cp $GEN_CORE "$CTL_PID" >/dev/null
+	taskset -cp $GEN_CORE $$ >/dev/null
+	renice -n -15 "$(st '.functions[0].instances[0].pid')" >/dev/null ||
+		perf_fail "no process of the instance"
+}
+
 # perf_kill TITLE: it and what it has started, and wait until they are gone.
 perf_kill() {
 	local pid
