@@ -22,6 +22,9 @@
 #define FLOWS_LEN_MIN 64u
 #define FLOWS_LEN_MAX 1500u
 
+#define FLOWS_KNOWN    0x1 /* the backend has seen it */
+#define FLOWS_ANSWERED 0x2 /* the client has seen an answer, or its echo */
+
 enum flows_side { FLOWS_CLIENT, FLOWS_BACKEND };
 
 struct flows {

@@ -204,8 +204,8 @@ perf_gen() {
 	shift 4
 	lab_in client nice -n -15 taskset -c $GEN_CORE "$PERF_BIN/gen" -m "$mode" \
 		-n "$name" -l "$bytes" -v "$VIP4:$VPORT" \
-		-c "$CLIENT,10.77.1.2,${PERF_MAC:-$MAC_WAN}" \
-		-b "$BACKEND,10.77.2.21,${PERF_MAC:-$MAC_LAN}" \
+		-c "$CLIENT,10.77.1.2,$WAN,${PERF_MAC:-$MAC_WAN}" \
+		-b "$BACKEND,10.77.2.21,$LAN,${PERF_MAC:-$MAC_LAN}" \
 		-N "/run/netns/cy-$LAB_ID-box" -s $SUT_CORE -k "$CORES" \
 		-w "$bytes-byte frames, 1000 UDP flows over veth, threaded NAPI, in a bunch every 50 us; $conditions" \
 		${PERF_QUICK:+-q} "$@" || return 1
