@@ -200,11 +200,13 @@ measure(void)
 	background = idle_share();
 	load_search(&load, opt.trial_ns, &max);
 	pps = max.pps > 0 ? settle(&at, max.pps) : 0;
-	if (pps == 0) {
+	if (pps == 0 && (max.pps == 0 || disturbed(&at) == NULL)) {
 		fprintf(stderr, "gen: %s: no rate is sustained\n", opt.name);
 		return -1;
 	}
 	lines_max(&at, &max, pps);
+	if (pps == 0)
+		return 0;
 	for (int i = 0; i < (opt.latency ? 3 : 1); i++) {
 		repeat(pps * part[i] / 100, &at);
 		if (i == 0)
