@@ -35,6 +35,8 @@
 /* A core of which others use less is as good as ours alone. */
 #define QUIET   0.05
 #define IDLE_NS 1e8
+/* What is tried where the search has found no rate. */
+#define LEAST_PPS 1000.0
 
 static struct {
 	const char *name, *far, *conditions, *cores;
@@ -199,8 +201,8 @@ measure(void)
 
 	background = idle_share();
 	load_search(&load, opt.trial_ns, &max);
-	pps = max.pps > 0 ? settle(&at, max.pps) : 0;
-	if (pps == 0 && (max.pps == 0 || disturbed(&at) == NULL)) {
+	pps = settle(&at, max.pps > 0 ? max.pps : LEAST_PPS);
+	if (pps == 0 && disturbed(&at) == NULL) {
 		fprintf(stderr, "gen: %s: no rate is sustained\n", opt.name);
 		return -1;
 	}

@@ -91,18 +91,27 @@ load() {
 	DID=$(jq "$n * 1e9 / .ns" "$LAB_DIR/busy.json")
 }
 
+# Who else uses the core, or nothing: seen while there is no load.
+others() {
+	"$PERF_BIN/busy" $SUT_CORE "$LAB_DIR/idle.json" sleep 0.2 &&
+		jq -r 'if .busy_ns > 0.05 * .ns
+			then "other work on the system'"'"'s core" else "" end' \
+			"$LAB_DIR/idle.json"
+}
+
 lines() { # NAME WHAT SYSTEM HEADER...
-	local name=$1 what=$2 system=$3 took=() did=() limit="" i
+	local name=$1 what=$2 system=$3 took=() did=() limit i
 	shift 3
 	load "$@" # to warm up
+	limit=$(others)
 	for ((i = 0; i < REPEATS; i++)); do
 		load "$@"
 		took+=("$TOOK") did+=("$DID")
 	done
 	perf_steered || perf_fail "$name was not received on core $SUT_CORE"
 	what="$system; $what of 1 KiB, wrk with $CONNECTIONS connections, nginx; all work of core $SUT_CORE, which was at $SHARE%, by requests"
-	[ "$SHARE" -ge 90 ] || limit=generator
-	perf_line "$name" us "" "$what" "${took[@]}"
+	perf_line "$name" us "$limit" "$what" "${took[@]}"
+	[ -n "$limit" ] || [ "$SHARE" -ge 90 ] || limit=generator
 	perf_line "$name.rate" requests/s "$limit" "$what" "${did[@]}"
 }
 

@@ -217,8 +217,10 @@ fits(struct flows *f, enum flows_side side, const uint8_t *frame, int fresh)
 	if (i >= f->n)
 		return 0;
 	if (side == FLOWS_BACKEND && !(f->known[i] & FLOWS_KNOWN)) {
+		if (get32(frame + AT_DST) == f->vip)
+			return 0;
 		learn(f, frame, i);
-		return get32(frame + AT_DST) != f->vip;
+		return 1;
 	}
 	if (!answers(frame, f->frame[side] + (size_t)i * f->len))
 		return 0;
