@@ -113,8 +113,8 @@ struct softnic_tables {
 	struct softnic_vnic vnic[SOFTNIC_VNICS_MAX];       /* but rates */
 
 	/* may change */
-	uint32_t seed; /* of steer_hash */
-	uint32_t pad;
+	uint32_t seed;                         /* of steer_hash */
+	uint32_t n_services, n_snats, n_hosts; /* rows, kept by the puts */
 	struct softnic_function function[SOFTNIC_FUNCTIONS_MAX];
 	uint32_t entry[SOFTNIC_ENTRIES_MAX]; /* steering: VNIC */
 	struct softnic_service_slot service[SOFTNIC_SERVICE_SLOTS];
@@ -142,7 +142,8 @@ softnic_hash_key(const struct steer_key *k)
 
 /*
  * Enter a row, or overwrite that of the same key. 0, or -1 if the table is
- * half full. For the control plane. Thread: control.
+ * half full. Rows are never taken out: a change is made in new tables.
+ * Thread: control.
  */
 int softnic_service_put(struct softnic_tables *t, const struct steer_key *key,
 	const struct steer_target *target);

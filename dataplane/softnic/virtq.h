@@ -56,7 +56,8 @@ struct virtq {
 
 /*
  * How many entries the instance has made available, or -1 - reason (enum
- * softnic_vnic_drop) if that is more than there are.
+ * softnic_vnic_drop) if that is more than there are. All below: one thread
+ * per ring, the NIC's loop.
  */
 int virtq_available(const struct virtq *r);
 
@@ -65,7 +66,7 @@ int virtq_available(const struct virtq *r);
  * into the instance's buffers, as far as there are any. The caller keeps all
  * packets. How many were taken, or -1 - reason. A frame larger than its
  * buffer is taken and counted in *large, and the buffer serves the next one.
- * The entries become visible together.
+ * The entries become visible together; with a reason, none does.
  */
 int virtq_put(struct virtq *r, struct rte_mbuf *const *pkts, uint16_t n,
 	uint16_t *large);
@@ -74,15 +75,23 @@ int virtq_put(struct virtq *r, struct rte_mbuf *const *pkts, uint16_t n,
  * Copy up to n frames that the instance has made available into pkts[0..n),
  * empty packets with SOFTNIC_FRAME_MAX bytes of room, n <= VIRTQ_BURST_MAX.
  * A frame too long or too short is given back with *bad counting it. How
- * many packets were filled, or -1 - reason.
+ * many packets were filled, or -1 - reason, and then what is in the packets,
+ * their lengths included, is of no meaning.
  */
 int virtq_get(struct virtq *r, struct rte_mbuf **pkts, uint16_t n,
 	uint64_t bad[SOFTNIC_VNIC_DROPS]);
 
-/* Ring the doorbell if the instance asks for it; 1 if it was rung. */
+/*
+ * Ring the doorbell if the instance asks for it; 1 if it was rung. After the
+ * entries of a round: once, for all of them.
+ */
 int virtq_call(const struct virtq *r);
 
-/* Ask for a kick when something becomes available, or not to be kicked. */
+/*
+ * Ask for a kick when something becomes available, or not to be kicked. Who
+ * asks must look at virtq_available() once more before it sleeps: what came
+ * before the asking brings no kick.
+ */
 void virtq_want_kick(struct virtq *r, int want);
 
 #endif
