@@ -10,6 +10,7 @@
 
 #include "ctrl/config_fault.h"
 #include "ctrl/config_parse.h"
+#include "ctrl/link.h"
 
 static int
 this_has_core(void *ctx, unsigned int cpu)
@@ -26,8 +27,21 @@ this_has_core(void *ctx, unsigned int cpu)
 static int
 this_has_device(void *ctx, const char *name)
 {
+	struct link_info info = { 0 };
+	int err;
+	struct nl_sock *nl = link_open(&err);
+
 	(void)ctx;
-	return if_nametoindex(name) != 0;
+	err = nl == NULL ? err : link_find(nl, name, &info);
+	link_close(nl);
+	if (err != 0)
+		return if_nametoindex(name) != 0 ? CONFIG_DEVICE_OTHER
+						 : CONFIG_DEVICE_NONE;
+	return strcmp(info.kind, "tun") == 0 &&
+			       strncmp(info.alias, CONFIG_DEVICE_ALIAS,
+				       strlen(CONFIG_DEVICE_ALIAS)) == 0
+		       ? CONFIG_DEVICE_TAP
+		       : CONFIG_DEVICE_OTHER;
 }
 
 static int
@@ -132,6 +146,13 @@ config_load_text(const char *path, const char *text, size_t len,
 	int err = source_read_text(&source, path, text, len, faults);
 
 	return load(&source, err, types, machine, faults);
+}
+
+bool
+config_soft(const struct config *config)
+{
+	return config->n_uplinks > 0 &&
+	       strcmp(config->uplinks[0].provider, "soft") == 0;
 }
 
 void

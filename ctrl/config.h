@@ -17,12 +17,13 @@
 
 #include "dataplane/grant.h"
 
-#define CONFIG_UPLINKS_MAX   16
-#define CONFIG_FUNCTIONS_MAX 32
-#define CONFIG_INSTANCES_MAX 64               /* per function */
-#define CONFIG_VNICS_MAX     256              /* instances of all functions */
-#define CONFIG_CORES_MAX     1024             /* CPU numbers are below it */
-#define CONFIG_CORE_ANY      CONFIG_CORES_MAX /* as nic_core: pick one */
+#define CONFIG_UPLINKS_MAX    16
+#define CONFIG_FUNCTIONS_MAX  32
+#define CONFIG_INSTANCES_MAX  64   /* per function */
+#define CONFIG_VNICS_MAX      256  /* instances of all functions */
+#define CONFIG_SOFT_VNICS_MAX 31   /* likewise, with provider soft */
+#define CONFIG_CORES_MAX      1024 /* CPU numbers are below it */
+#define CONFIG_CORE_ANY       CONFIG_CORES_MAX /* no core */
 /* A function's name: "NAME.63h" must fit a netdev's name. */
 #define CONFIG_FUNCTION_NAME_MAX (IFNAMSIZ - 1 - 4)
 
@@ -99,7 +100,8 @@ struct config {
 	char user[GRANT_NAME_MAX]; /* whom instances run as */
 	char state[256];           /* directory of what outlives a stop */
 	bool share_cores;
-	unsigned int nic_core; /* of the NIC in software */
+	unsigned int nic_core; /* of the NIC in software; or
+				* CONFIG_CORE_ANY: there is none */
 	enum config_pages pages;
 	unsigned int n_uplinks;
 	struct config_uplink *uplinks;
@@ -107,12 +109,21 @@ struct config {
 	struct config_function *functions;
 };
 
+enum config_device {
+	CONFIG_DEVICE_NONE, /* there is none */
+	CONFIG_DEVICE_OTHER,
+	CONFIG_DEVICE_TAP, /* made by an appliance, as an uplink's end */
+};
+
+/* Begins the alias of every network device that an appliance makes. */
+#define CONFIG_DEVICE_ALIAS "carryall "
+
 /* What a machine must say for a config to be checked against it. */
 struct config_machine {
 	void *ctx;
 	/* 1 if CPU `cpu` is there and usable, else 0. */
 	int (*has_core)(void *ctx, unsigned int cpu);
-	/* 1 if a network device `name` exists, else 0. */
+	/* enum config_device: what the network device `name` is. */
 	int (*has_device)(void *ctx, const char *name);
 	/* 1 if a user `name` exists, else 0. */
 	int (*has_user)(void *ctx, const char *name);
@@ -156,6 +167,9 @@ struct config *config_load_text(const char *path, const char *text, size_t len,
 
 void config_free(struct config *config);
 void config_faults_free(struct config_faults *faults);
+
+/* Is a NIC in software to serve the uplinks? Then it serves all of them. */
+bool config_soft(const struct config *config);
 
 /* Print each fault as a line "FILE:LINE: text". */
 void config_faults_print(const struct config_faults *faults, FILE *out);

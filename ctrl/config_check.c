@@ -33,44 +33,6 @@ check_appliance(struct parse *p)
 			c->user);
 }
 
-static void
-check_device(struct parse *p, unsigned int i, config_setting_t *entry)
-{
-	const struct config_uplink *u = p->config->uplinks, *v = &u[i];
-
-	if (*v->device == '\0')
-		return;
-	if (!p->machine->has_device(p->machine->ctx, v->device))
-		parse_fault(p, parse_at(entry, "device"),
-			"there is no network device \"%s\" on this machine; "
-			"ip link lists those there are",
-			v->device);
-	for (unsigned int j = 0; j < i; j++)
-		if (strcmp(u[j].device, v->device) == 0)
-			parse_fault(p, parse_at(entry, "device"),
-				"device \"%s\" is uplink \"%s\" already, at "
-				"line %d; one uplink per device",
-				v->device, u[j].name, u[j].line);
-}
-
-static void
-check_uplinks(struct parse *p)
-{
-	const struct config_uplink *u = p->config->uplinks;
-
-	for (unsigned int i = 0; i < p->config->n_uplinks; i++) {
-		config_setting_t *entry = parse_entry(p->root, "uplinks", i);
-
-		for (unsigned int j = 0; j < i && *u[i].name != '\0'; j++)
-			if (strcmp(u[i].name, u[j].name) == 0)
-				parse_fault(p, parse_at(entry, "name"),
-					"uplink name \"%s\" is used already, "
-					"at line %d; names must differ",
-					u[i].name, u[j].line);
-		check_device(p, i, entry);
-	}
-}
-
 /* The type named `name`; its fault is added if there is none. */
 static const struct config_type *
 find_type(struct parse *p, config_setting_t *entry, const char *name)
@@ -281,6 +243,24 @@ check_function(struct parse *p, unsigned int index)
 	check_services(p, index, entry, type);
 }
 
+/* The NIC in software has a port for each, and a process has so many. */
+static void
+check_instances(struct parse *p, unsigned int n)
+{
+	config_setting_t *at = parse_at(p->root, "functions");
+
+	if (n > CONFIG_VNICS_MAX)
+		parse_fault(p, at,
+			"functions have %u instances in all; allowed: at most "
+			"%d",
+			n, CONFIG_VNICS_MAX);
+	else if (config_soft(p->config) && n > CONFIG_SOFT_VNICS_MAX)
+		parse_fault(p, at,
+			"functions have %u instances in all; allowed with "
+			"provider soft: at most %d",
+			n, CONFIG_SOFT_VNICS_MAX);
+}
+
 void
 parse_check(struct parse *p)
 {
@@ -292,11 +272,7 @@ parse_check(struct parse *p)
 		check_function(p, i);
 		instances += p->config->functions[i].instances;
 	}
-	if (instances > CONFIG_VNICS_MAX)
-		parse_fault(p, parse_at(p->root, "functions"),
-			"functions have %u instances in all; allowed: at most "
-			"%d",
-			instances, CONFIG_VNICS_MAX);
+	check_instances(p, instances);
 	check_cores(p);
 	check_claims(p);
 }

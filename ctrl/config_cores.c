@@ -2,7 +2,8 @@
 /*
  * Cores for instances. Functions that name cores get them first, in the order
  * of the file; the others then get what is left, with core 0, where the
- * kernel and the control plane like to run, last.
+ * kernel and the control plane like to run, last. The NIC in software, where
+ * there is one, has its core before those others.
  */
 #include "ctrl/config_parse.h"
 
@@ -14,9 +15,11 @@
 struct cores {
 	bool there[CONFIG_CORES_MAX];
 	unsigned int users[CONFIG_CORES_MAX]; /* instances on it */
-	const char *owner[CONFIG_CORES_MAX];  /* the last one's function */
+	const char *owner[CONFIG_CORES_MAX];  /* the last one's function;
+					       * NULL: the NIC's */
 	unsigned int n;                       /* cores there */
 	char names[128];                      /* "0-3": those there */
+	unsigned int nic;                     /* its core, or none */
 };
 
 static void
@@ -81,6 +84,12 @@ use(struct parse *p, struct cores *c, config_setting_t *at,
 		parse_fault(p, at,
 			"core %u is not there; this machine lets us have: %s",
 			core, c->names);
+	else if (c->users[core] > 0 && !p->config->share_cores &&
+		 c->owner[core] == NULL)
+		parse_fault(p, at,
+			"core %u is the NIC's (nic_core); give each a core, or "
+			"set share_cores = true in appliance",
+			core);
 	else if (c->users[core] > 0 && !p->config->share_cores)
 		parse_fault(p, at,
 			"core %u has an instance of function \"%s\" already; "
@@ -118,7 +127,10 @@ use_list(struct parse *p, struct cores *c, config_setting_t *at,
 		use(p, c, at, f, i, list[i % (unsigned int)n]);
 }
 
-/* The core with the fewest users, 0 only if no other is as free; or -1. */
+/*
+ * The core with the fewest users, 0 only if no other is as free, the NIC's
+ * only if there is no other; or -1.
+ */
 static int
 pick(const struct cores *c, bool share)
 {
@@ -128,6 +140,7 @@ pick(const struct cores *c, bool share)
 		unsigned int i = n % CONFIG_CORES_MAX;
 
 		if (c->there[i] && (share || c->users[i] == 0) &&
+			(i != c->nic || c->n == 1) &&
 			(best < 0 || c->users[i] < c->users[best]))
 			best = (int)i;
 	}
@@ -144,9 +157,11 @@ use_free(struct parse *p, struct cores *c, config_setting_t *at,
 		if (core < 0) {
 			parse_fault(p, parse_at(at, "instances"),
 				"%u instances, but only %u of the machine's %u "
-				"cores %s left; fewer instances, or "
+				"cores %s left%s; fewer instances, or "
 				"share_cores = true in appliance",
-				f->instances, i, c->n, i == 1 ? "is" : "are");
+				f->instances, i, c->n, i == 1 ? "is" : "are",
+				c->nic != CONFIG_CORE_ANY ? " beside the NIC's"
+							  : "");
 			return;
 		}
 		use(p, c, at, f, i, (unsigned int)core);
@@ -170,6 +185,67 @@ check_functions(struct parse *p, struct cores *c, bool named)
 	}
 }
 
+/* --- the NIC in software --- */
+
+/* The lowest core with the fewest users. */
+static void
+nic_pick(struct parse *p, struct cores *c)
+{
+	unsigned int best = CONFIG_CORE_ANY;
+
+	for (unsigned int i = 0; i < CONFIG_CORES_MAX; i++)
+		if (c->there[i] && (best == CONFIG_CORE_ANY ||
+					   c->users[i] < c->users[best]))
+			best = i;
+	if (best == CONFIG_CORE_ANY ||
+		(c->users[best] > 0 && !p->config->share_cores))
+		parse_fault(p, parse_at(p->root, "appliance"),
+			"provider soft takes a core, and instances name all "
+			"%u; leave it one, or set share_cores = true in "
+			"appliance",
+			c->n);
+	else
+		c->nic = best;
+}
+
+static void
+nic_given(struct parse *p, struct cores *c)
+{
+	config_setting_t *at =
+		parse_at(parse_at(p->root, "appliance"), "nic_core");
+	unsigned int core = p->config->nic_core;
+
+	if (!config_soft(p->config))
+		parse_fault(p, at,
+			"nic_core is given, but no uplink has provider soft; "
+			"remove nic_core, or set provider = \"soft\"");
+	else if (!c->there[core])
+		parse_fault(p, at,
+			"core %u is not there; this machine lets us have: %s",
+			core, c->names);
+	else
+		c->nic = core;
+}
+
+/* Before the instances if its core is given, else when theirs are. */
+static void
+check_nic(struct parse *p, struct cores *c, bool named)
+{
+	bool given = parse_has(parse_at(p->root, "appliance"), "nic_core");
+
+	if (given != named)
+		return;
+	if (given)
+		nic_given(p, c);
+	else if (config_soft(p->config))
+		nic_pick(p, c);
+	p->config->nic_core = c->nic;
+	if (c->nic == CONFIG_CORE_ANY)
+		return;
+	c->users[c->nic]++;
+	c->owner[c->nic] = NULL;
+}
+
 void
 check_cores(struct parse *p)
 {
@@ -179,8 +255,11 @@ check_cores(struct parse *p)
 		p->no_memory = true;
 		return;
 	}
+	c->nic = CONFIG_CORE_ANY;
 	look(p->machine, c);
+	check_nic(p, c, true);
 	check_functions(p, c, true);
+	check_nic(p, c, false);
 	check_functions(p, c, false);
 	free(c);
 }

@@ -7,7 +7,8 @@
  *   build   tree -> struct config, by the table of keys
  *                                          config_build.c, config_value.c
  *   check   entries against each other and the machine
- *                                          config_check.c, config_service.c,
+ *                                          config_check.c, config_uplink.c,
+ *                                          config_service.c,
  *                                          config_claim.c, config_cores.c
  *
  * Every stage goes on after a fault. A value that was refused stays zero in
@@ -65,6 +66,7 @@ void parse_build(struct parse *p);
 
 /* The checks across entries, and what can only be set after them. */
 void parse_check(struct parse *p);
+void check_uplinks(struct parse *p);
 void check_cores(struct parse *p);
 void check_services(struct parse *p, unsigned int function,
 	config_setting_t *group, const struct config_type *type);

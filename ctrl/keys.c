@@ -22,7 +22,7 @@
 
 static const struct key_choice providers[] = {
 	{ "xdp", 0, false },
-	{ "soft", 0, true },
+	{ "soft", 0, false },
 	{ "sriov", 0, true },
 	{ 0 },
 };
@@ -93,7 +93,7 @@ const struct key keys[] = {
 			"other." },
 	{ "appliance.nic_core", KEY_INT, FIELD(config, nic_core), .min = 0,
 		.max = CONFIG_CORES_MAX - 1, .example = "0",
-		.otherwise = "a core that no instance has; core 0 first",
+		.otherwise = "a core that no instance names; core 0 first",
 		.help = "The core of the NIC in software, which serves all "
 			"uplinks of provider soft." },
 	{ "appliance.memory_pages", KEY_CHOICE, FIELD(config, pages),
@@ -116,8 +116,11 @@ const struct key keys[] = {
 			"per device." },
 	{ "uplinks.provider", KEY_CHOICE, FIELD(config_uplink, provider),
 		.choices = providers, .initial = "xdp", .example = "\"xdp\"",
-		.help = "What makes the virtual NICs: xdp works with every "
-			"kernel driver." },
+		.help = "What makes the virtual NICs: XDP programs, with every "
+			"kernel driver (xdp), or a NIC in software, which "
+			"takes a core of its own, shares out a full uplink "
+			"and shapes without loss (soft). The same for all "
+			"uplinks." },
 	{ "uplinks.mode", KEY_CHOICE, FIELD(config_uplink, mode),
 		.choices = modes, .initial = "auto", .example = "\"auto\"",
 		.help = "How XDP attaches: in the driver (native), in the "

@@ -205,11 +205,11 @@ grant_function(const struct plan *plan, struct grant *g,
 		grant_service(plan, g, &f->services[i]);
 }
 
-/* How many instances run on `core`, over all functions. */
+/* How many run on `core`: instances of all functions, and the NIC. */
 static unsigned int
 core_users(const struct config *c, unsigned int core)
 {
-	unsigned int n = 0;
+	unsigned int n = config_soft(c) && c->nic_core == core;
 
 	for (unsigned int i = 0; i < c->n_functions; i++)
 		for (unsigned int j = 0; j < c->functions[i].instances; j++)

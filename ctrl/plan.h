@@ -48,6 +48,9 @@ struct plan {
 	/* The steering table: entry -> VNIC. */
 	unsigned int n_entries;
 	uint32_t *entries;
+	/* Of the NIC in software, in MiB; set by the control plane. */
+	uint32_t nic_memory_mb; /* to reserve */
+	uint32_t nic_huge_mb;   /* of it in huge pages: all or 0 */
 	unsigned int n_nexthops;
 	struct plan_nexthop *nexthops; /* backends, each address once */
 };

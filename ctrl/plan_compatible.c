@@ -53,6 +53,9 @@ same_appliance(struct reason r, const struct config *a, const struct config *b)
 		err = same_text(r, "appliance", "user", a->user, b->user);
 	if (err == 0)
 		err = same_text(r, "appliance", "state", a->state, b->state);
+	if (err == 0 && config_soft(a) && config_soft(b))
+		err = same_number(r, "appliance", "core of the NIC",
+			a->nic_core, b->nic_core);
 	if (err == 0 && a->pages != b->pages)
 		err = differ(r, "appliance: memory_pages changes");
 	return err;
@@ -69,6 +72,8 @@ same_uplink(struct reason r, const struct config_uplink *a,
 	if (err == 0)
 		err = same_text(
 			r, a->name, "provider", a->provider, b->provider);
+	if (err == 0 && strcmp(a->port, b->port) != 0)
+		err = differ(r, "%s: port changes", a->name);
 	if (err == 0 && a->mode != b->mode)
 		err = differ(r, "%s: mode changes", a->name);
 	return err;

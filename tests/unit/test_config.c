@@ -35,7 +35,9 @@ static int
 has_device(void *ctx, const char *name)
 {
 	(void)ctx;
-	return strcmp(name, "eth9") != 0;
+	return strcmp(name, "eth9") == 0   ? CONFIG_DEVICE_NONE
+	       : strcmp(name, "tap0") == 0 ? CONFIG_DEVICE_TAP
+					   : CONFIG_DEVICE_OTHER;
 }
 
 static int
@@ -328,6 +330,105 @@ START_TEST(example_others)
 	n_cores = 1;
 	config_free(load("conf/lb.cfg"));
 	config_free(load("conf/echo.cfg"));
+	n_cores = 2;
+	config_free(load("conf/soft.cfg"));
+}
+END_TEST
+
+#define SOFT_TEXT(appliance, uplink, functions)                    \
+	"appliance: { name = \"t\"; " appliance " };\n"            \
+	"uplinks: ( { name = \"wan\"; device = \"eth0\"; "         \
+	"provider = \"soft\"; " uplink " } );\n"                   \
+	"functions: ( { name = \"a\"; type = \"echo\"; " functions \
+	" services: ( { name = \"p\"; address = \"10.0.0.1\"; "    \
+	"protocol = \"icmp\"; } ); } );\n"
+
+/* Which core the NIC gets, and which the first instances. */
+static const struct {
+	unsigned int machine; /* cores */
+	const char *text;
+	unsigned int nic, core[2];
+} nic_rows[] = {
+	{ 2, SOFT_TEXT("", "", ""), 0, { 1 } },
+	{ 4, SOFT_TEXT("", "", "instances = 2;"), 0, { 1, 2 } },
+	{ 4, SOFT_TEXT("", "", "cores = \"0\";"), 1, { 0 } },
+	{ 2, SOFT_TEXT("nic_core = 1;", "", ""), 1, { 0 } },
+	{ 4, SOFT_TEXT("nic_core = 2;", "", "instances = 2;"), 2, { 1, 3 } },
+	{ 1, SOFT_TEXT("share_cores = true;", "", ""), 0, { 0 } },
+	{ 2, SOFT_TEXT("share_cores = true;", "", "instances = 2;"), 0,
+		{ 1, 1 } },
+	{ 2,
+		SOFT_TEXT("share_cores = true; nic_core = 1;", "",
+			"instances = 2; cores = \"1\";"),
+		1, { 1, 1 } },
+	{ 2,
+		SOFT_TEXT("share_cores = true;", "",
+			"instances = 2; cores = \"0-1\";"),
+		0, { 0, 1 } },
+};
+
+START_TEST(cores_nic)
+{
+	struct config_faults faults = { 0 };
+	const char *text = nic_rows[_i].text;
+	struct config *c;
+
+	n_cores = nic_rows[_i].machine;
+	c = config_load_text("x", text, strlen(text), types, &machine, &faults);
+	config_faults_print(&faults, stderr);
+	ck_assert_ptr_nonnull(c);
+	ck_assert(config_soft(c));
+	ck_assert_uint_eq(c->nic_core, nic_rows[_i].nic);
+	for (unsigned int i = 0; i < c->functions[0].instances; i++)
+		ck_assert_uint_eq(
+			c->functions[0].cores[i], nic_rows[_i].core[i]);
+	config_free(c);
+	config_faults_free(&faults);
+}
+END_TEST
+
+/* No NIC in software, no core for it. */
+START_TEST(cores_no_nic)
+{
+	struct config *c = load("tests/config/good/least.cfg");
+
+	ck_assert(!config_soft(c));
+	ck_assert_uint_eq(c->nic_core, CONFIG_CORE_ANY);
+	config_free(c);
+}
+END_TEST
+
+/* Ports as they may be written, on a device that is there or was made. */
+START_TEST(ports)
+{
+	static const char *const port[] = { "0000:03:00.0", "0a:1f.7",
+		"net_null", "net_vhost3,iface=/run/x,queues=1",
+		"net_af_packet,iface=veth0", "net_virtio_user0,path=/run/y" };
+	static const char *const device[] = { "eth9", "tap0" };
+	char text[600];
+
+	for (size_t i = 0; i < ROWS(port); i++) {
+		struct config_faults faults = { 0 };
+		struct config *c;
+
+		snprintf(text, sizeof(text),
+			"appliance: { name = \"t\"; };\n"
+			"uplinks: ( { name = \"wan\"; device = \"%s\"; "
+			"provider = \"soft\"; port = \"%s\"; "
+			"rate = \"10Gb/s\"; } );\n"
+			"functions: ( { name = \"a\"; type = \"echo\"; "
+			"services: ( { name = \"p\"; protocol = \"icmp\"; "
+			"address = \"10.0.0.1\"; } ); } );\n",
+			device[i % 2], port[i]);
+		c = config_load_text(
+			"x", text, strlen(text), types, &machine, &faults);
+		config_faults_print(&faults, stderr);
+		ck_assert_ptr_nonnull(c);
+		ck_assert_str_eq(c->uplinks[0].port, port[i]);
+		ck_assert_uint_eq(c->uplinks[0].rate_bps, 10000000000);
+		config_free(c);
+		config_faults_free(&faults);
+	}
 }
 END_TEST
 
@@ -637,7 +738,8 @@ START_TEST(key_words)
 	const struct key *port = key_find("functions.services", "port");
 	char buf[64];
 
-	ck_assert_str_eq(key_allowed(provider, buf, sizeof(buf)), "\"xdp\"");
+	ck_assert_str_eq(
+		key_allowed(provider, buf, sizeof(buf)), "\"xdp\", \"soft\"");
 	ck_assert_str_eq(key_allowed(port, buf, sizeof(buf)), "1 to 65535");
 	ck_assert_str_eq(key_name(port), "port");
 	ck_assert_ptr_null(key_find("functions", "port"));
@@ -694,6 +796,9 @@ main(void)
 	tcase_add_test(tc, example_others);
 	tcase_add_test(tc, cores_automatic);
 	tcase_add_test(tc, cores_shared);
+	tcase_add_loop_test(tc, cores_nic, 0, ROWS(nic_rows));
+	tcase_add_test(tc, cores_no_nic);
+	tcase_add_test(tc, ports);
 	tcase_add_loop_test(tc, durabilities, 0, 3);
 	tcase_add_test(tc, unreadable);
 	tcase_add_test(tc, too_large);

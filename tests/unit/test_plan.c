@@ -56,10 +56,12 @@ fill(struct fixture *f, unsigned int instances, unsigned int buckets)
 {
 	memset(f, 0, sizeof(*f));
 	fill_services(f);
-	f->uplinks[0] = (struct config_uplink){ "wan", "wan0", "xdp",
-		CONFIG_XDP_AUTO, 0 };
-	f->uplinks[1] = (struct config_uplink){ "lan", "lan0", "xdp",
-		CONFIG_XDP_AUTO, 0 };
+	f->uplinks[0] = (struct config_uplink){
+		.name = "wan", .device = "wan0", .provider = "xdp"
+	};
+	f->uplinks[1] = (struct config_uplink){
+		.name = "lan", .device = "lan0", .provider = "xdp"
+	};
 	f->functions[0] = (struct config_function){ .name = "web",
 		.type = "lb",
 		.uplink = 0,
@@ -573,6 +575,21 @@ change_size_of_none(struct fixture *f)
 	f->functions[1].log_size = 2 << 20;
 }
 
+static void
+change_port(struct fixture *f)
+{
+	snprintf(f->uplinks[1].port, sizeof(f->uplinks[1].port), "net_null");
+}
+
+/* A rate is a row of a table: compatible. */
+static void
+change_rate(struct fixture *f)
+{
+	f->uplinks[0].rate_bps = 1000000;
+	f->functions[0].total_rate_bps = 1000000;
+	f->functions[0].weight = 3;
+}
+
 static const struct {
 	void (*change)(struct fixture *f);
 	const char *why; /* NULL: compatible */
@@ -591,6 +608,8 @@ static const struct {
 	{ change_uplink, "uplinks: name changes from lan to inside" },
 	{ change_device, "lan: device changes from lan0 to lan1" },
 	{ change_mode, "wan: mode changes" },
+	{ change_port, "lan: port changes" },
+	{ change_rate, NULL },
 	{ drop_function, "number of functions changes from 2 to 1" },
 	{ change_name, "functions: name changes from web to site" },
 	{ change_type, "ping: type changes from echo to other" },
@@ -621,6 +640,34 @@ START_TEST(compatible_row)
 		ck_assert_int_eq(err, -EBUSY);
 		ck_assert_msg(strstr(why, changes[_i].why) == why, "%s", why);
 	}
+	plan_free(a);
+	plan_free(b);
+}
+END_TEST
+
+/* The NIC's core is one more that an instance may share. */
+START_TEST(nic_core)
+{
+	struct fixture f, g;
+	struct plan *a, *b;
+	char why[128] = "";
+
+	fill(&f, 2, 128);
+	for (int i = 0; i < 2; i++)
+		memcpy(f.uplinks[i].provider, "soft", 5);
+	f.config.nic_core = 1;
+	g = f;
+	g.config.uplinks = g.uplinks;
+	g.config.functions = g.functions;
+	g.config.nic_core = 2;
+	a = plan_create(&f.config, SEED);
+	b = plan_create(&g.config, SEED);
+	ck_assert_ptr_nonnull(a);
+	ck_assert_ptr_nonnull(b);
+	ck_assert_uint_eq(a->instances[0].grant->share_core, 0);
+	ck_assert_uint_eq(a->instances[1].grant->share_core, 1);
+	ck_assert_int_eq(plan_compatible(a, b, why, sizeof(why)), -EBUSY);
+	ck_assert_str_eq(why, "appliance: core of the NIC changes from 1 to 2");
 	plan_free(a);
 	plan_free(b);
 }
@@ -662,6 +709,7 @@ main(void)
 	tcase_add_test(tc, extremes);
 	tcase_add_loop_test(tc, compatible_row, 0,
 		(int)(sizeof(changes) / sizeof(changes[0])));
+	tcase_add_test(tc, nic_core);
 	tcase_add_test(tc, compatible_seed);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
