@@ -33,6 +33,7 @@ DEPS_TEST := $(DEPS_BUILD) check libsubunit-dev libclang-rt-14-dev \
 	libfuse3-dev
 DEPS_LAB := $(DEPS_BUILD) iproute2 ethtool tcpdump procps iputils-ping curl \
 	jq nginx-light wrk python3 dnsmasq-base
+DEPS_PERF := $(DEPS_TEST) gnuplot-nox haproxy nftables
 
 # Installs what is missing; silent and quick when nothing is.
 define need
@@ -96,8 +97,8 @@ LIB_OBJ  = $(call obj,$(LIB_SRC)) $(BUILD)/obj/nf_list.o
 APP_OBJ  = $(call obj,$(APP_SRC))
 LIB      = $(BUILD)/libcarryall.a
 
-.PHONY: all deps deps-test deps-lab help test unit fuzz lint e2e demo lab \
-	lab-down perf install clean compile compile-clang format man
+.PHONY: all deps deps-test deps-lab deps-perf help test unit fuzz lint e2e demo lab \
+	lab-down perf perf-quick install clean compile compile-clang format man
 
 all: deps ## build everything: build/carryall
 	@$(MAKE) -j$(JOBS) compile
@@ -114,6 +115,9 @@ deps-test:
 
 deps-lab:
 	$(call need,$(DEPS_LAB))
+
+deps-perf:
+	$(call need,$(DEPS_PERF))
 
 compile: $(BUILD)/carryall
 
@@ -263,9 +267,13 @@ $(BUILD)/perf/%: $(BUILD)/obj/perf/%.o $(call obj,$(PERF_LIB)) $(LIB)
 
 perf-bins: $(PERF_BIN)
 
-perf: deps-test ## benchmarks: a table, and build/perf/report.json
+perf: deps-perf ## benchmarks: a table, build/perf/report.json and index.html
 	@$(MAKE) -j$(JOBS) compile perf-bins
 	@perf/run
+
+perf-quick: deps-perf ## the main lines of them, within a minute
+	@$(MAKE) -j$(JOBS) compile perf-bins
+	@perf/run --quick
 
 # --- install ---------------------------------------------------------------
 man: $(BUILD)/carryall ## build/carryall.conf.5 from the table of keys

@@ -88,7 +88,8 @@ print(struct side *s, double base, const char *baseline, uint64_t dropped)
 		.unit = "connections/s",
 		.baseline = base > 0 ? baseline : NULL,
 		.ratio = base > 0 ? rate / base : 0,
-		.spread = runs_spread(s->rate, RUNS),
+		.runs = s->rate,
+		.repeats = RUNS,
 		.more = more,
 		.conditions = conditions });
 }

@@ -287,7 +287,8 @@ bench_recover(void)
 	report(&(struct result){ .name = "log.recover.1M",
 		.value = runs_median(all, RUNS),
 		.unit = "s",
-		.spread = runs_spread(all, RUNS),
+		.runs = all,
+		.repeats = RUNS,
 		.more = more,
 		.conditions = conditions });
 	return 0;

@@ -154,41 +154,39 @@ fill(uint32_t n)
 
 /* --- measuring --- */
 
-struct figure {
-	double median, spread;
-};
+#define GROUPS 400u
 
-static struct figure
-measure(burst_fn fn, struct rte_mbuf **(*prepare)(void), uint32_t groups,
+/* Nanoseconds per packet of each run into run[0..RUNS). */
+static void
+measure(burst_fn fn, struct rte_mbuf **(*prepare)(void), double *run,
 	uint64_t *failed)
 {
-	double run[RUNS], ns = 1e9 / (double)rte_get_tsc_hz();
+	double ns = 1e9 / (double)rte_get_tsc_hz();
 
-	for (uint32_t i = 0; i < groups / 4; i++)
+	for (uint32_t i = 0; i < GROUPS / 4; i++)
 		time_group(fn, prepare(), failed);
 	for (int r = 0; r < RUNS; r++) {
 		uint64_t sum = 0;
 
-		for (uint32_t i = 0; i < groups; i++)
+		for (uint32_t i = 0; i < GROUPS; i++)
 			sum += time_group(fn, prepare(), failed);
-		run[r] = (double)sum * ns / ((double)groups * BENCH_GROUP);
+		run[r] = (double)sum * ns / ((double)GROUPS * BENCH_GROUP);
 	}
-	return (struct figure){ runs_median(run, RUNS),
-		runs_spread(run, RUNS) };
 }
 
 static void
-print(const char *name, double value, const char *unit, double over,
-	const char *more, const char *conditions)
+print(const char *name, const char *unit, double *run, const char *more,
+	const char *conditions)
 {
 	char all[600];
 
 	snprintf(all, sizeof(all), "%s; %s pages, %.2f GHz TSC, one core",
 		conditions, bench_eal_pages(), (double)rte_get_tsc_hz() / 1e9);
 	report(&(struct result){ .name = name,
-		.value = value,
+		.value = runs_median(run, RUNS),
 		.unit = unit,
-		.spread = over,
+		.runs = run,
+		.repeats = RUNS,
 		.more = more,
 		.conditions = all });
 }
@@ -198,17 +196,17 @@ bench_table(const char *name, uint32_t n)
 {
 	char line[32], more[160];
 	uint64_t failed = 0;
-	struct figure r;
+	double run[RUNS];
 	size_t bytes = start(n);
 
 	if (bytes == 0 || fill(n) != 0)
 		return -1;
-	r = measure(nf_lb.burst, prepare_visits, 400, &failed);
+	measure(nf_lb.burst, prepare_visits, run, &failed);
 	snprintf(line, sizeof(line), "lb.table.%s", name);
 	snprintf(more, sizeof(more),
 		"\"bytes_per_connection\": %.1f, \"failed\": %lu, ",
 		(double)bytes / n, (unsigned long)failed);
-	print(line, r.median, "ns/packet", r.spread, more,
+	print(line, "ns/packet", run, more,
 		"nf_lb.burst, bursts of 32 64-byte frames, random established "
 		"TCP/IPv4 connections, both directions, headers from L2 or "
 		"beyond, 24 backends, 16 SNAT addresses, maglev; table as large "
@@ -238,14 +236,16 @@ static int
 bench_new(void)
 {
 	uint64_t failed = 0;
-	struct figure r;
+	double run[RUNS];
 
 	if (start(1u << 20) == 0)
 		return -1;
 	for (uint32_t i = 0; i < 2 * (1u << 20) / BENCH_GROUP; i++)
 		time_group(nf_lb.burst, prepare_flood(), &failed);
-	r = measure(nf_lb.burst, prepare_flood, 400, &failed);
-	print("lb.new", 1e9 / r.median, "connections/s", r.spread,
+	measure(nf_lb.burst, prepare_flood, run, &failed);
+	for (int i = 0; i < RUNS; i++)
+		run[i] = 1e9 / run[i];
+	print("lb.new", "connections/s", run,
 		failed ? "\"failed\": 1, " : "\"failed\": 0, ",
 		"nf_lb.burst, bursts of 32 SYNs from addresses not seen before, "
 		"steady state of a flood: 262144 half-open connections, each "
@@ -259,12 +259,12 @@ static int
 bench_swap(void)
 {
 	uint64_t failed = 0;
-	struct figure r;
+	double run[RUNS];
 
 	bench.conn = calloc(1, sizeof(*bench.conn));
 	bench.n = 1;
-	r = measure(swap, prepare_visits, 400, &failed);
-	print("limit.swap", r.median, "ns/packet", r.spread, "",
+	measure(swap, prepare_visits, run, &failed);
+	print("limit.swap", "ns/packet", run, "",
 		"the loop of lb.table around a swap of MAC and IP addresses");
 	free(bench.conn);
 	return 0;

@@ -106,7 +106,8 @@ print_rate(const char *name, double *run, double base, const char *more,
 		.unit = "records/s",
 		.baseline = base > 0 ? "ext4.append.fsync.64" : NULL,
 		.ratio = base > 0 ? value / base : 0,
-		.spread = runs_spread(run, RUNS),
+		.runs = run,
+		.repeats = RUNS,
 		.more = more,
 		.conditions = conditions });
 }
@@ -224,7 +225,8 @@ measure_cpu(struct bench_log *b)
 	report(&(struct result){ .name = "log.append.cpu",
 		.value = runs_median(net, RUNS),
 		.unit = "ns/record",
-		.spread = runs_spread(net, RUNS),
+		.runs = net,
+		.repeats = RUNS,
 		.more = more,
 		.conditions = conditions });
 }

@@ -180,7 +180,7 @@ print(struct laps *l, uint32_t n, const struct bench_log *b)
 	samples_sort(&l->waited);
 	samples_sort(&l->took);
 	snprintf(more, sizeof(more),
-		"\"p99\": %u, \"p99.99\": %u, \"max\": %u, "
+		"\"p99\": %u, \"p99.99\": %u, \"worst\": %u, "
 		"\"max_running\": %llu, \"waited\": %u, \"waited_p50\": %u, \"waited_max\": %u, "
 		"\"lost\": %u, \"laps\": %.0f, \"checkpoints\": %llu, "
 		"\"switches\": %ld, ",

@@ -177,7 +177,7 @@ print(struct side *s, const struct side *base, const struct bench_log *b)
 	if (base != NULL)
 		by_p50 = p50 * 1e3 / samples_at(&base->all, 0.5);
 	snprintf(more, sizeof(more),
-		"\"p99\": %.1f, \"max\": %.1f, \"p99_spread\": %.3f, "
+		"\"p99\": %.1f, \"worst\": %.1f, \"p99_spread\": %.3f, "
 		"\"p99_ratio\": %.3f, ",
 		p99, samples_at(&s->all, 1) / 1e3, runs_spread(s->p99, RUNS),
 		base == NULL ? 1 : p99 * 1e3 / samples_at(&base->all, 0.99));
@@ -196,7 +196,8 @@ print(struct side *s, const struct side *base, const struct bench_log *b)
 		.unit = "us",
 		.baseline = base == NULL ? NULL : "raw.write.sync",
 		.ratio = by_p50,
-		.spread = runs_spread(s->p50, RUNS),
+		.runs = s->p50,
+		.repeats = RUNS,
 		.more = more,
 		.conditions = conditions });
 }

@@ -2,32 +2,11 @@
 #include "perf/lib/report.h"
 
 #include <dirent.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
-
-void
-report(const struct result *r)
-{
-	printf("{\"name\": \"%s\", \"value\": %.*f, \"unit\": \"%s\", ",
-		r->name, r->value < 100 ? 3 : 1, r->value, r->unit);
-	if (r->baseline == NULL)
-		printf("\"baseline\": null, ");
-	else
-		printf("\"baseline\": \"%s\", ", r->baseline);
-	if (r->ratio == 0)
-		printf("\"ratio\": null, ");
-	else
-		printf("\"ratio\": %.3f, ", r->ratio);
-	if (r->spread == 0)
-		printf("\"spread\": null, ");
-	else
-		printf("\"spread\": %.3f, ", r->spread);
-	printf("%s\"conditions\": \"%s\"}\n", r->more == NULL ? "" : r->more,
-		r->conditions);
-	fflush(stdout);
-}
 
 static int
 by_value(const void *a, const void *b)
@@ -50,6 +29,49 @@ runs_spread(double *run, uint32_t n)
 	double mid = runs_median(run, n);
 
 	return (run[n - 1] - run[0]) / mid;
+}
+
+/* A member; null if `value` is no number, or one that was not set. */
+static void
+number(const char *key, double value, int set)
+{
+	if (!set || isnan(value))
+		printf("\"%s\": null, ", key);
+	else
+		printf("\"%s\": %.*f, ", key, fabs(value) < 100 ? 3 : 1, value);
+}
+
+static void
+text(const char *key, const char *value)
+{
+	if (value == NULL)
+		printf("\"%s\": null, ", key);
+	else
+		printf("\"%s\": \"%s\", ", key, value);
+}
+
+void
+report(const struct result *r)
+{
+	const uint32_t n = r->runs == NULL ? 0 : r->repeats;
+
+	if (n > 0)
+		runs_median(r->runs, n);
+	putchar('{');
+	text("name", r->name);
+	number("median", r->value, 1);
+	text("unit", r->unit);
+	text("baseline", r->baseline);
+	number("ratio", r->ratio, r->ratio != 0);
+	number("min", n > 0 ? r->runs[0] : 0, n > 0);
+	number("max", n > 0 ? r->runs[n - 1] : 0, n > 0);
+	number("spread", n > 0 ? runs_spread(r->runs, n) : 0, n > 0);
+	number("repeats", r->repeats, r->repeats != 0);
+	text("cores", r->cores);
+	text("limited_by", r->limited_by);
+	fputs(r->more == NULL ? "" : r->more, stdout);
+	printf("\"conditions\": \"%s\"}\n", r->conditions);
+	fflush(stdout);
 }
 
 int

@@ -6,18 +6,28 @@
 #include <stdint.h>
 #include <stdio.h>
 
+/*
+ * One figure. `value` is the median of the repeats, unless its conditions say
+ * otherwise. Zero and NULL: not said; the line has null there.
+ */
 struct result {
 	const char *name;
-	double value;
+	double value; /* NAN with `limited_by`: not the system's own figure */
 	const char *unit;
 	const char *baseline; /* name of another result, or NULL */
 	double ratio;         /* to that; 0: none */
-	double spread;    /* (highest - lowest) / median of the runs; 0: one */
-	const char *more; /* members `"key": value, `, or NULL */
+	double *runs; /* the repeats, for min, max and spread, or NULL */
+	uint32_t repeats;
+	const char *cores;      /* what core did what */
+	const char *limited_by; /* what else than the system was the limit */
+	const char *more;       /* members `"key": value, `, or NULL */
 	const char *conditions;
 };
 
-/* One line on standard output. */
+/*
+ * One line on standard output: a JSON object, with min, max and spread
+ * ((max - min) / median) of the runs, which are sorted.
+ */
 void report(const struct result *r);
 
 /* Median of run[0..n), which is sorted. */

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Offered load, and what becomes of it: a rate for a time, and the search for
+ * the highest rate that a system carries.
+ *
+ * One thread sends at both ends and takes what arrives at both. Frames leave
+ * when they are due; when the thread is late it sends more at once, and what
+ * it cannot send at all in time is `behind`: then it was the limit, and not
+ * the system. So it was when frames were lost at its own end.
+ */
+#ifndef PERF_LOAD_H
+#define PERF_LOAD_H
+
+#include <stdint.h>
+
+#include "perf/lib/corebusy.h"
+#include "perf/lib/flows.h"
+#include "perf/lib/report.h"
+#include "perf/lib/wire.h"
+
+enum load_mode {
+	LOAD_ECHO,  /* clients' frames come back to them */
+	LOAD_LB,    /* known flows, half from clients, half from backends */
+	LOAD_FRESH, /* every frame a flow of its own, from clients */
+};
+
+struct load {
+	enum load_mode mode;
+	struct wire wire[2]; /* by enum flows_side; one for LOAD_ECHO */
+	struct flows flows;
+	struct corebusy busy; /* watches the core of the system */
+	int own_core;         /* where this thread runs */
+	uint32_t next[2];     /* flow to send next */
+	uint32_t fresh;       /* flows there have been, LOAD_FRESH */
+	uint32_t fresh_max;   /* no more than so many */
+	struct samples delay; /* ns from stamp to arrival of the last run */
+};
+
+struct load_run {
+	double asked_pps;
+	double ns; /* that frames were sent for */
+	uint64_t sent;
+	uint64_t came;    /* of them, until nothing more came */
+	uint64_t in_time; /* of those, before the last was sent */
+	uint64_t wrong;
+	uint64_t own_drops; /* lost at this end */
+	double busy_ns;     /* of the system's core, while frames were sent */
+	int behind;         /* fewer were sent than asked */
+};
+
+/* Every flow once through, until both ends know it: 0 or -ETIMEDOUT. */
+int load_warm(struct load *l);
+
+/* `pps` frames a second for `ns`. */
+void load_run(struct load *l, double pps, double ns, struct load_run *r);
+
+/* Of what was sent, the part that did not come. */
+double load_loss(const struct load_run *r);
+
+/* Nanoseconds of the system's core for a frame, and its part that worked. */
+double load_cost(const struct load_run *r);
+double load_share(const struct load_run *r);
+
+struct load_max {
+	double pps;        /* the highest with a loss below 1% */
+	const char *limit; /* "generator" if more could not be tried, or NULL */
+	double loss_above; /* of the lowest rate that was not carried */
+	double share_above; /* that the core worked at it */
+};
+
+/* Search by runs of `ns` each. */
+void load_search(struct load *l, double ns, struct load_max *max);
+
+#endif
