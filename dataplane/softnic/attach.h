@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Instances come and go: the sockets that they listen on, and the rings that
- * they share over them (vhost-user, by DPDK's vhost library).
+ * they share over them (vhost-user: vhost.h).
  *
  *            its socket appears          rings ready
  *   DETACHED -------------> CONNECTED ------------> ATTACHED
@@ -14,9 +14,10 @@
  * shrink the memory that it has shared, or close at any time; that ends its
  * own attachment and nothing else.
  *
- * Threads: attach has one of its own, which sleeps on inotify; the vhost
- * library has another. The loop sees a link or none by one pointer; what it
- * saw stays valid until it reports its next quiescent state.
+ * Threads: attach has one of its own, which sleeps until a socket appears or
+ * an instance says something, and never blocks on either. The loop sees a link
+ * or none by one pointer; what it saw stays valid until it reports its next
+ * quiescent state.
  */
 #ifndef CARRYALL_SOFTNIC_ATTACH_H
 #define CARRYALL_SOFTNIC_ATTACH_H
@@ -39,18 +40,21 @@ struct attach_link {
 /*
  * Begin: connect to the instances of `tables` (fixed part only: borrowed for
  * ever) as their sockets appear. `stats` gets attached and attaches. `qsbr`
- * has the loop as a reader. EAL must be up. 0, or -errno with the reason in
- * why[0..len).
+ * has the loop as a reader, which must be offline whenever it sleeps. EAL must
+ * be up; SIGBUS is taken over. 0, or -errno with the reason in why[0..len).
  */
 int attach_create(struct attach **out, const struct softnic_tables *tables,
 	struct softnic_stats *stats, struct rte_rcu_qsbr *qsbr, char *why,
 	size_t len);
 
 /*
- * The link of VNIC i, or NULL if nobody is attached. Thread: the loop, once a
- * round: valid until its next quiescent state.
+ * The link of VNIC i, or NULL if nobody is attached. Its doorbells may be
+ * waited for and, by virtq_call, rung; they must not be read: an instance can
+ * make that block (watch `kick` edge-triggered). One whose shared memory is
+ * gone is counted and broken here. Thread: the loop, once a round: valid until
+ * its next quiescent state.
  */
-struct attach_link *attach_get(const struct attach *a, uint32_t i);
+struct attach_link *attach_get(struct attach *a, uint32_t i);
 
 /*
  * An eventfd that becomes readable when a link has come or gone, for a loop
