@@ -30,6 +30,7 @@ static const struct verb verbs[] = {
 		"keys [--mdoc]        every key a config may have" },
 	{ "version", verb_version, "version" },
 	{ "instance", verb_instance, NULL },
+	{ "softnic", verb_softnic, NULL },
 };
 
 #define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))

@@ -10,6 +10,7 @@ int verb_keys(int argc, char **argv);
 int verb_log(int argc, char **argv);
 int verb_reload(int argc, char **argv);
 int verb_run(int argc, char **argv);
+int verb_softnic(int argc, char **argv);
 int verb_status(int argc, char **argv);
 int verb_stop(int argc, char **argv);
 int verb_top(int argc, char **argv);

@@ -19,7 +19,9 @@
  * connection that ends is made again at once if it had been attached; if not,
  * after a delay that doubles, so that a peer that closes at once does not
  * keep us busy. A peer that has broken its rings or the protocol is left
- * alone until its socket is another one: a restarted instance binds anew.
+ * alone until its socket is made anew, as that of a restarted instance is. The
+ * event says so and nothing else does: a new socket may well have the inode,
+ * and within a tick the times, of the one before.
  */
 #include "dataplane/softnic/attach.h"
 
@@ -34,7 +36,6 @@
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -51,13 +52,6 @@
 #define EVENTS     16
 #define NEVER      UINT64_MAX
 
-/* Which socket it is that has the name. */
-struct identity {
-	dev_t dev;
-	ino_t ino;
-	struct timespec changed;
-};
-
 struct peer {
 	/* shared: see above */
 	struct attach_link *link;
@@ -69,9 +63,9 @@ struct peer {
 	uint32_t index;
 	bool connected;
 	bool was_attached; /* this connection */
-	bool refused;      /* `socket` is not to be connected to again */
-	struct identity socket;
-	uint32_t failures;       /* connections that ended unattached */
+	bool refused;      /* not to be connected to again */
+	bool anew;         /* another socket has come since we connected */
+	uint32_t failures; /* connections that ended unattached */
 	uint64_t try_ms, end_ms; /* when to try next, and until when */
 	struct vhost vhost;
 } __attribute__((aligned(64)));
@@ -164,27 +158,6 @@ path_of(const struct peer *p)
 	return p->attach->tables->vnic[p->index].path;
 }
 
-static bool
-identify(const char *path, struct identity *id)
-{
-	struct stat st;
-
-	if (stat(path, &st) != 0 || !S_ISSOCK(st.st_mode))
-		return false;
-	id->dev = st.st_dev;
-	id->ino = st.st_ino;
-	id->changed = st.st_ctim;
-	return true;
-}
-
-static bool
-identity_is(const struct identity *a, const struct identity *b)
-{
-	return a->dev == b->dev && a->ino == b->ino &&
-	       a->changed.tv_sec == b->changed.tv_sec &&
-	       a->changed.tv_nsec == b->changed.tv_nsec;
-}
-
 /* A connected socket, or -errno. Never blocks. */
 static int
 connect_to(const char *path)
@@ -218,7 +191,7 @@ peer_begin(struct peer *p, int fd)
 	__atomic_store_n(&p->lost, 0, __ATOMIC_RELAXED);
 	vhost_init(&p->vhost, fd, &p->lost, link_down, p);
 	p->connected = true;
-	p->was_attached = false;
+	p->was_attached = p->anew = false;
 	p->try_ms = p->end_ms = NEVER;
 }
 
@@ -226,17 +199,9 @@ peer_begin(struct peer *p, int fd)
 static void
 peer_try(struct peer *p, uint64_t now)
 {
-	struct identity id;
 	int fd;
 
 	p->try_ms = NEVER;
-	if (!identify(path_of(p), &id))
-		return;
-	if (!identity_is(&id, &p->socket)) {
-		p->socket = id;
-		p->refused = false;
-		p->failures = 0;
-	}
 	if (p->refused)
 		return;
 	fd = connect_to(path_of(p));
@@ -254,6 +219,9 @@ peer_try(struct peer *p, uint64_t now)
 static void
 peer_appeared(struct peer *p, uint64_t now)
 {
+	p->refused = false;
+	p->failures = 0;
+	p->anew = p->connected;
 	if (p->connected)
 		return;
 	p->end_ms = now + PENDING_MS;
@@ -271,7 +239,7 @@ peer_end(struct peer *p, bool refuse)
 
 	vhost_fini(&p->vhost);
 	p->connected = false;
-	p->refused = refuse;
+	p->refused = refuse && !p->anew;
 	if (!p->was_attached && ++p->failures > 1)
 		delay = p->failures > 10 ? DELAY_MS : 1u << (p->failures - 1);
 	p->end_ms = now + delay + PENDING_MS;

@@ -48,11 +48,14 @@ int attach_create(struct attach **out, const struct softnic_tables *tables,
 	size_t len);
 
 /*
- * The link of VNIC i, or NULL if nobody is attached. Its doorbells may be
- * waited for and, by virtq_call, rung; they must not be read: an instance can
- * make that block (watch `kick` edge-triggered). One whose shared memory is
- * gone is counted and broken here. Thread: the loop, once a round: valid until
- * its next quiescent state.
+ * The link of VNIC i, or NULL if nobody is attached. One whose shared memory
+ * is gone is counted and broken here. Thread: the loop, once a round: valid
+ * until its next quiescent state.
+ *
+ * Its `kick` is for poll(), from an array made anew for each sleep. Not for
+ * epoll: the instance has the same file open, so closing our end would not
+ * take it out of the set. And not for reading, which an instance can make
+ * block; nor need it be read: kicks are asked for anew, and counted by nobody.
  */
 struct attach_link *attach_get(struct attach *a, uint32_t i);
 

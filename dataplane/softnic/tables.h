@@ -48,6 +48,7 @@ enum softnic_fd {
 	SOFTNIC_FD_TABLES = 3, /* struct softnic_tables, read only */
 	SOFTNIC_FD_STATS,      /* struct softnic_stats (counters.h) */
 	SOFTNIC_FD_MAILBOX,    /* as an instance's: grant.h */
+	SOFTNIC_FD_CAPTURE,    /* struct capture_ring (capture.h), or closed */
 };
 
 struct softnic_uplink {
