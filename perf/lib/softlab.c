@@ -198,6 +198,7 @@ instance_start(struct softlab *lab, uint32_t i)
 static int
 nic_start(struct softlab *lab)
 {
+	static const char *const no_more[] = { NULL };
 	char why[512] = "";
 	bool fresh;
 	int fd = rundir_file(&lab->dir, "softnic", "stats",
@@ -208,7 +209,7 @@ nic_start(struct softlab *lab)
 		return -1;
 	close(fd);
 	lab->nic = softnic_open_with(
-		lab->tables, lab->stats, NULL, why, sizeof(why));
+		lab->tables, lab->stats, no_more, why, sizeof(why));
 	if (lab->nic == NULL) {
 		fprintf(stderr, "the NIC: %s\n", why);
 		return -1;

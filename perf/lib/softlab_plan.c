@@ -62,8 +62,8 @@ config_make(const char *functions, int core)
 		SOFTLAB_NIC_CORE);
 	for (const char *p = functions; p != NULL; p = rest) {
 		rest = strstr(p, "CORE");
-		fprintf(f, "%.*s", rest == NULL ? (int)strlen(p) : (int)(rest - p),
-			p);
+		fprintf(f, "%.*s",
+			rest == NULL ? (int)strlen(p) : (int)(rest - p), p);
 		if (rest != NULL) {
 			fprintf(f, "%d", core);
 			rest += strlen("CORE");

@@ -29,11 +29,11 @@
 
 /* One cache line, read for each frame. */
 struct traffic_flow {
-	uint8_t head[HEAD];  /* of the client's frames */
-	uint16_t snat_port;  /* all of these as on the wire */
-	uint32_t snat;       /* 0: not seen at a backend yet */
+	uint8_t head[HEAD]; /* of the client's frames */
+	uint16_t snat_port; /* all of these as on the wire */
+	uint32_t snat;      /* 0: not seen at a backend yet */
 	uint32_t backend;
-	uint8_t answer;      /* the backend's turn */
+	uint8_t answer; /* the backend's turn */
 	uint8_t pad[11];
 };
 
@@ -62,8 +62,8 @@ head_make(struct traffic_flow *f, const struct traffic_stream *s, uint32_t i)
 	packet_put16(d + 16, rte_cpu_to_be_16((uint16_t)(s->len - 14)));
 	packet_put32(d + AT_SRC, rte_cpu_to_be_32(0x0b000000 + (x >> 10)));
 	packet_put32(d + AT_DST, s->vip);
-	packet_put16(d + AT_SPORT,
-		rte_cpu_to_be_16((uint16_t)(1024 + (x & 1023))));
+	packet_put16(
+		d + AT_SPORT, rte_cpu_to_be_16((uint16_t)(1024 + (x & 1023))));
 	packet_put16(d + AT_DPORT, s->vport);
 	packet_put16(d + 38, rte_cpu_to_be_16((uint16_t)(s->len - 34)));
 	packet_put16(d + 40, 0x1234);
@@ -116,7 +116,10 @@ due(struct traffic *t, uint32_t i, uint32_t max, uint64_t now)
 	if (s->pps > 0) {
 		double n = ((double)now - s->due_tsc) / s->tsc_per_frame;
 
-		return n < 0 ? 0 : n >= max ? max : (uint32_t)n + 1 > max ? max : (uint32_t)n + 1;
+		return n < 0                   ? 0
+		       : n >= max              ? max
+		       : (uint32_t)n + 1 > max ? max
+					       : (uint32_t)n + 1;
 	}
 	if (s->window == 0)
 		return 0;
@@ -183,8 +186,7 @@ echo_right(const struct traffic_flow *f, const uint8_t *d)
 {
 	return packet_get32(d + AT_SRC) == packet_get32(f->head + AT_DST) &&
 	       packet_get32(d + AT_DST) == packet_get32(f->head + AT_SRC) &&
-	       packet_get16(d + AT_SPORT) ==
-		       packet_get16(f->head + AT_DPORT) &&
+	       packet_get16(d + AT_SPORT) == packet_get16(f->head + AT_DPORT) &&
 	       packet_get16(d + AT_DPORT) == packet_get16(f->head + AT_SPORT);
 }
 

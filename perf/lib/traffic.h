@@ -41,7 +41,7 @@ struct traffic_stream {
 	/* set by the caller before traffic_stream_init() */
 	uint32_t vip; /* as on the wire, like the port */
 	uint16_t vport;
-	uint16_t len;        /* of frames: without FCS */
+	uint16_t len; /* of frames: without FCS */
 	uint32_t n_flows;
 	uint32_t first_vnic, n_vnics; /* who serves it: to see losses */
 	int lb;                       /* a balancer, not an echo server */
