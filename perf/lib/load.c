@@ -9,7 +9,9 @@
 /* A loss that counts as carried: 1%. */
 #define LOSS 0.01
 /* Nothing for so long: nothing more comes. */
-#define QUIET_NS 20000000u
+#define QUIET_NS 30000000u
+/* Between frames of the passes that warm up. */
+#define WARM_NS 50000u
 /* A search starts here, goes up by this, then halves so often. */
 #define FIRST_PPS 20000.0
 #define STEP_UP   1.6
@@ -112,31 +114,6 @@ take_all(struct load *l)
 	return l->mode == LOAD_ECHO ? n : n + take(l, FLOWS_BACKEND);
 }
 
-/*
- * Frames that the kernel has thrown away on this thread's core on their way
- * to its sockets: the second column of the core's row of softnet_stat.
- */
-static uint64_t
-backlog_drops(int core)
-{
-	FILE *f = fopen("/proc/net/softnet_stat", "re");
-	char line[256];
-	uint64_t drops = 0;
-
-	for (int i = 0; f != NULL && i <= core; i++) {
-		char *at;
-
-		if (fgets(line, sizeof(line), f) == NULL)
-			break;
-		at = strchr(line, ' ');
-		if (i == core && at != NULL)
-			drops = strtoull(at, NULL, 16);
-	}
-	if (f != NULL)
-		fclose(f);
-	return drops;
-}
-
 static uint64_t
 own_drops(struct load *l)
 {
@@ -190,13 +167,12 @@ void
 load_run(struct load *l, double pps, double ns, struct load_run *r)
 {
 	struct corebusy_mark from, to;
-	uint64_t wrong = l->flows.wrong, drops;
+	uint64_t wrong = l->flows.wrong;
 
 	memset(r, 0, sizeof(*r));
 	r->asked_pps = pps;
 	take_all(l);
 	own_drops(l);
-	drops = backlog_drops(l->own_core);
 	l->delay.n = 0;
 	corebusy_mark(&l->busy, &from);
 	offer(l, r, from.ns, from.ns + (uint64_t)ns);
@@ -205,7 +181,7 @@ load_run(struct load *l, double pps, double ns, struct load_run *r)
 	r->busy_ns = corebusy_ns(&from, &to);
 	drain(l, r);
 	r->behind = (double)r->sent < 0.97 * pps * r->ns / 1e9;
-	r->own_drops = own_drops(l) + backlog_drops(l->own_core) - drops;
+	r->own_drops = own_drops(l);
 	r->wrong = l->flows.wrong - wrong;
 }
 
@@ -244,7 +220,7 @@ pass(struct load *l, enum flows_side side)
 		uint32_t n;
 
 		now = now_ns();
-		if (sent < l->flows.n && (now - from) / 20000 > sent) {
+		if (sent < l->flows.n && (now - from) / WARM_NS > sent) {
 			sent += send_known(l, side, 1);
 			last = now;
 		}
@@ -277,17 +253,6 @@ load_warm(struct load *l)
 
 /* --- the highest rate --- */
 
-/* Why a run says nothing of the system, or NULL. */
-static const char *
-not_the_system(const struct load_run *r, int carried)
-{
-	if (r->own_drops > 0)
-		return "generator";
-	if (carried)
-		return r->behind ? "generator" : NULL;
-	return load_share(r) < SATURATED ? "generator" : NULL;
-}
-
 /* One trial: was it carried? */
 static int
 trial(struct load *l, double pps, double ns, struct load_max *max)
@@ -299,12 +264,15 @@ trial(struct load *l, double pps, double ns, struct load_max *max)
 	carried = load_loss(&r) < LOSS && r.sent > 0;
 	if (carried) {
 		max->pps = r.behind ? (double)r.sent / r.ns * 1e9 : pps;
-		max->limit = not_the_system(&r, 1);
+		if (r.behind)
+			max->limit = "generator";
 		return !r.behind;
 	}
 	max->loss_above = load_loss(&r);
 	max->share_above = load_share(&r);
-	max->limit = not_the_system(&r, 0);
+	/* The lowest that failed comes last: its reason stays. */
+	max->limit = r.own_drops > 0 || load_share(&r) < SATURATED ? "generator"
+								   : NULL;
 	return 0;
 }
 
