@@ -74,19 +74,36 @@ costs_add(struct costs *all, const struct cost *one)
 	all->n++;
 }
 
+/* Sorts a copy: the runs stay as they belong together. */
+static double
+median_of(const double *runs, uint32_t n)
+{
+	double copy[COST_RUNS_MAX];
+
+	memcpy(copy, runs, n * sizeof(*runs));
+	return runs_median(copy, n);
+}
+
+const char *
+costs_disturbed(const struct costs *all)
+{
+	return median_of(all->stolen, all->n) > COST_STOLEN
+		       ? "other processes on the core of the instances"
+		       : NULL;
+}
+
 const char *
 costs_limit(const struct costs *all)
 {
-	double idle[COST_RUNS_MAX];
-
-	memcpy(idle, all->idle, sizeof(idle));
-	return runs_median(idle, all->n) > COST_IDLE
+	if (costs_disturbed(all) != NULL)
+		return costs_disturbed(all);
+	return median_of(all->idle, all->n) > COST_IDLE
 		       ? "core 0: the NIC and the generator"
 		       : NULL;
 }
 
 const char *
-costs_more(struct costs *all, char *buf, size_t len)
+costs_more(const struct costs *all, char *buf, size_t len)
 {
 	uint32_t n = all->n;
 
@@ -94,8 +111,8 @@ costs_more(struct costs *all, char *buf, size_t len)
 		"\"instance_core_idle\": %.3f, \"instance_core_stolen\": %.3f, "
 		"\"packets_per_loop\": %.1f, \"nic_ns\": %.1f, "
 		"\"generator_ns\": %.1f, ",
-		runs_median(all->idle, n), runs_median(all->stolen, n),
-		runs_median(all->batch, n), runs_median(all->nic_ns, n),
-		runs_median(all->traffic_ns, n));
+		median_of(all->idle, n), median_of(all->stolen, n),
+		median_of(all->batch, n), median_of(all->nic_ns, n),
+		median_of(all->traffic_ns, n));
 	return buf;
 }

@@ -22,6 +22,9 @@
 /* Most of the time that an instance's core may be idle and still the limit. */
 #define COST_IDLE 0.02
 
+/* Most of an instance's time that others may take. */
+#define COST_STOLEN 0.05
+
 #define COST_RUNS_MAX 16
 
 struct cost_mark {
@@ -59,10 +62,13 @@ void cost_between(const struct cost_mark *a, const struct cost_mark *b,
 
 void costs_add(struct costs *all, const struct cost *one);
 
-/* NULL: the instances' core. */
+/* Who else had too much of the instances' core for a figure, or NULL. */
+const char *costs_disturbed(const struct costs *all);
+
+/* What was the limit, or NULL: the instances' core. */
 const char *costs_limit(const struct costs *all);
 
 /* Members of a report's line, for its `more`, into buf, which is returned. */
-const char *costs_more(struct costs *all, char *buf, size_t len);
+const char *costs_more(const struct costs *all, char *buf, size_t len);
 
 #endif

@@ -298,15 +298,6 @@ softlab_resume(struct softlab *lab, uint32_t i)
 }
 
 void
-softlab_only(struct softlab *lab, uint32_t i)
-{
-	for (uint32_t j = 0; j < lab->plan->n_instances; j++)
-		if (j != i)
-			softlab_pause(lab, j);
-	softlab_resume(lab, i);
-}
-
-void
 softlab_run(struct softlab *lab, uint64_t ns)
 {
 	uint64_t end = rte_rdtsc() + ns * (rte_get_tsc_hz() / 1000000) / 1000;

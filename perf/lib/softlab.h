@@ -85,9 +85,11 @@ int softlab_core(void);
 
 /*
  * Plan for `functions`, the value of the key in a configuration, in which
- * CORE stands for the core of the instances. 0, or -1 and said why.
+ * CORE stands for the core of the instances. Functions run at the same time
+ * (`together`), or take turns: then only instances of one function share their
+ * core. 0, or -1 and said why.
  */
-int softlab_plan(struct softlab *lab, const char *functions);
+int softlab_plan(struct softlab *lab, const char *functions, bool together);
 void softlab_plan_free(struct softlab *lab);
 
 /* The run directory and where stores are: 0, or -1 and said why. */
@@ -102,10 +104,9 @@ void softlab_dir_remove(struct softlab *lab);
 int softlab_open(struct softlab *lab);
 void softlab_close(struct softlab *lab);
 
-/* Stop instance `i` (SIGSTOP), or all but it; let it go on. */
+/* Stop instance `i` (SIGSTOP); let it go on. */
 void softlab_pause(struct softlab *lab, uint32_t i);
 void softlab_resume(struct softlab *lab, uint32_t i);
-void softlab_only(struct softlab *lab, uint32_t i);
 
 /* Rounds of the NIC for `ns`. */
 void softlab_run(struct softlab *lab, uint64_t ns);

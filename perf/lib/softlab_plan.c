@@ -95,7 +95,7 @@ memory_mb(const struct grant *g)
 }
 
 static int
-grants_complete(struct softlab *lab)
+grants_complete(struct softlab *lab, bool together)
 {
 	const struct passwd *pw = getpwnam(lab->config->user);
 
@@ -107,6 +107,8 @@ grants_complete(struct softlab *lab)
 		g->uid = pw->pw_uid;
 		g->gid = pw->pw_gid;
 		g->memory_mb = memory_mb(g);
+		if (!together)
+			g->share_core = g->instances > 1;
 		lab->memory_mb += g->memory_mb;
 	}
 	lab->plan->nic_memory_mb = softtables_memory_mb(1) + TRAFFIC_MB;
@@ -115,7 +117,7 @@ grants_complete(struct softlab *lab)
 }
 
 int
-softlab_plan(struct softlab *lab, const char *functions)
+softlab_plan(struct softlab *lab, const char *functions, bool together)
 {
 	int core = softlab_core();
 
@@ -133,7 +135,7 @@ softlab_plan(struct softlab *lab, const char *functions)
 	lab->plan = plan_create(lab->config, SEED);
 	lab->tables = calloc(1, sizeof(*lab->tables));
 	if (lab->plan != NULL && lab->tables != NULL &&
-		grants_complete(lab) == 0)
+		grants_complete(lab, together) == 0)
 		return 0;
 	fprintf(stderr, "no memory, or no user \"%s\"\n", lab->config->user);
 	softlab_plan_free(lab);

@@ -92,7 +92,7 @@ stage_play(const struct scene *scene)
 	int status = 1;
 	pid_t pid;
 
-	if (told || softlab_plan(&lab, scene->functions) != 0)
+	if (told || softlab_plan(&lab, scene->functions, scene->together) != 0)
 		return -1;
 	lab.pids = pids;
 	lab.huge = bench_huge_take((long)lab.memory_mb);
