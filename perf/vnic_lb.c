@@ -95,6 +95,7 @@ learn(struct traffic *t, const struct side *side)
 	uint64_t end = now_ns() + LEARN_NS;
 
 	side_only(t->lab, side);
+	s->learn = 1;
 	s->window = SOFTLAB_RING / 2;
 	traffic_start(t, side->stream);
 	while (traffic_known(s) < s->n_flows) {
@@ -105,6 +106,7 @@ learn(struct traffic *t, const struct side *side)
 			side->name, traffic_known(s), s->n_flows);
 		return -1;
 	}
+	s->learn = 0;
 	return traffic_drain(t);
 }
 
@@ -191,7 +193,7 @@ stage_flows(const struct act *act)
 
 	for (uint32_t i = 0; i < act->n; i++)
 		f[i] = (struct function){ "udp", "none", act->side[i].n,
-			power_of_two(act->flows[i]) };
+			power_of_two(2 * act->flows[i]) };
 	scene.functions = functions_write(f, act->n);
 	return stage_play(&scene);
 }

@@ -13,6 +13,7 @@
 #include "dataplane/packet.h"
 
 #define BURST    64
+#define BLOCK    2048u
 #define POOL     8191
 #define SAMPLES  (1u << 20)
 #define DRAIN_NS 5000000000ull
@@ -81,6 +82,24 @@ answer_make(uint8_t *d, const struct traffic_flow *f)
 	ip_checksum(d);
 }
 
+/*
+ * All flows in turn, so that none is in a cache because it was just there. To
+ * learn them, in blocks, each twice, so that a backend's first answer comes
+ * soon, and not after all are half open. A block is larger than any window.
+ */
+static inline uint32_t
+flow_after(struct traffic_stream *s)
+{
+	uint32_t next = s->next + 1;
+
+	if (next < s->n_flows && next % BLOCK != 0)
+		return next;
+	s->again = s->learn && !s->again;
+	if (s->again)
+		return s->next / BLOCK * BLOCK;
+	return next < s->n_flows ? next : 0;
+}
+
 static inline void
 frame_make(struct traffic_stream *s, uint32_t stream, struct rte_mbuf *m,
 	uint64_t stamp)
@@ -99,8 +118,7 @@ frame_make(struct traffic_stream *s, uint32_t stream, struct rte_mbuf *m,
 	memcpy(d + AT_STAMP, &stamp, sizeof(stamp));
 	m->data_len = s->len;
 	m->pkt_len = s->len;
-	if (++s->next == s->n_flows)
-		s->next = 0;
+	s->next = flow_after(s);
 	s->sent++;
 }
 

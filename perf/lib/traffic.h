@@ -45,6 +45,7 @@ struct traffic_stream {
 	uint32_t n_flows;
 	uint32_t first_vnic, n_vnics; /* who serves it: to see losses */
 	int lb;                       /* a balancer, not an echo server */
+	int learn; /* its flows are new: let each be answered soon */
 
 	/* load; both 0: none */
 	uint32_t window;
@@ -59,6 +60,7 @@ struct traffic_stream {
 	/* its own */
 	struct traffic_flow *flow;
 	uint32_t next;
+	int again;                     /* the second time through its block */
 	double tsc_per_frame, due_tsc; /* when the next one is due */
 	uint64_t lost;
 	uint64_t full_tsc; /* since when the window is full, or 0 */
