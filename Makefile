@@ -154,15 +154,18 @@ $(NF_LIST): FORCE
 FORCE:
 
 # BPF: one object and one skeleton per program file.
-$(GEN)/%.bpf.o: ctrl/xdp/%.bpf.c
+vpath %.bpf.c $(sort $(dir $(BPF_SRC)))
+$(GEN)/%.bpf.o: %.bpf.c
 	@mkdir -p $(@D)
 	$(call say,BPF,$<)
 	$(Q)$(CLANG) -O2 -g -Wall -Wextra -Werror -target bpf -mcpu=v3 -I. \
 		-isystem /usr/include/$(shell gcc -print-multiarch) \
 		-MMD -MF $@.d -MT $@ -c -o $@ $<
 
+# What libxdp reads of a program, libbpf does not know, and says so.
 $(GEN)/%.skel.h: $(GEN)/%.bpf.o
-	$(Q)bpftool gen skeleton $< name $*_bpf > $@
+	$(Q)bpftool gen skeleton $< name $*_bpf > $@ \
+		2> >(grep -v 'unrecognized data section(.*) xdp_metadata' >&2)
 
 -include $(wildcard $(GEN)/*.d)
 -include $(shell [ -d build ] && find build -name '*.d' -path '*/obj/*')

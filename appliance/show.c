@@ -157,6 +157,29 @@ show_uplink(FILE *out, const json_t *u, const json_t *b, struct lens lens)
 	show_counters(out, "    dropped: ", json_object_get(u, "drops"));
 }
 
+/* The NIC in software, if there is one. */
+static void
+show_nic(FILE *out, const json_t *n, const json_t *b, struct lens lens)
+{
+	char rx[16], tx[16];
+
+	if (n == NULL)
+		return;
+	fprintf(out,
+		"the NIC  %s, pid %d, core %d, busy %.1f%%, restarts %d   "
+		"to instances %s, from instances %s\n",
+		text(n, "state"), (int)number(n, "pid"), (int)number(n, "core"),
+		number(n, "busy_percent"), (int)number(n, "restarts"),
+		human(seen(lens, n, b, "rx_packets"), rx),
+		human(seen(lens, n, b, "tx_packets"), tx));
+	if (number(n, "no_buffers") > 0)
+		fprintf(out, "    without packet buffers: %.0f times\n",
+			number(n, "no_buffers"));
+	if (json_object_get(n, "refused") != NULL)
+		fprintf(out, "    refused the config: %s\n",
+			text(n, "refused"));
+}
+
 static void
 show_instance(FILE *out, const json_t *i, const json_t *b, struct lens lens)
 {
@@ -265,6 +288,8 @@ show_status(FILE *out, const json_t *now, const json_t *before, double seconds)
 		show_uplink(out, json_array_get(uplinks, i),
 			json_array_get(json_object_get(before, "uplinks"), i),
 			lens);
+	show_nic(out, json_object_get(now, "nic"),
+		json_object_get(before, "nic"), lens);
 	for (size_t i = 0; i < json_array_size(functions); i++)
 		show_function(out, json_array_get(functions, i),
 			json_array_get(json_object_get(before, "functions"), i),

@@ -12,6 +12,7 @@
 #include "appliance/client.h"
 #include "appliance/verbs.h"
 #include "ctrl/rundir.h"
+#include "ctrl/soft/capture.h"
 #include "ctrl/xdp/capture.h"
 
 static int
@@ -45,14 +46,14 @@ stop_signals(void)
 
 static int
 capture_to(FILE *out, const char *name, const char *instance,
-	const struct xdp_capture_options *options)
+	const struct capture_options *options)
 {
-	struct xdp_capture_result result = { 0 };
+	struct capture_result result = { 0 };
 	char dir[128], why[256] = "";
 	int rc;
 
 	snprintf(dir, sizeof(dir), "%s/%s", RUNDIR_ROOT, name);
-	rc = xdp_capture(
+	rc = (soft_capture_here(dir) ? soft_capture : xdp_capture)(
 		dir, instance, options, out, &result, why, sizeof(why));
 	if (rc != 0) {
 		fprintf(stderr, "carryall: capture: %s\n",
@@ -67,7 +68,7 @@ capture_to(FILE *out, const char *name, const char *instance,
 int
 verb_capture(int argc, char **argv)
 {
-	struct xdp_capture_options options = { .stop_fd = -1 };
+	struct capture_options options = { .stop_fd = -1 };
 	const char *file = "-";
 	char name[64];
 	FILE *out;

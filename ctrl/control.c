@@ -78,6 +78,7 @@ plan_start(struct control *c)
 
 	if (rc != 0)
 		return rc;
+	c->ops = config_soft(c->config) ? &provider_soft : &provider_xdp;
 	c->plan = control_plan(c->config, seed, c->functions, stderr);
 	return c->plan != NULL ? 0 : -EINVAL;
 }
@@ -109,13 +110,14 @@ adopt_start(struct control *c)
 static int
 memory_start(struct control *c)
 {
-	uint32_t total = 0;
+	uint32_t total = c->ops->memory_mb(c->plan);
 	int rc = -ENOTSUP;
 
 	if (c->adopted) {
 		c->huge = c->plan->instances[0].grant->huge_mb > 0;
 		return 0;
 	}
+	c->plan->nic_memory_mb = total;
 	for (unsigned int i = 0; i < c->plan->n_instances; i++)
 		total += c->plan->instances[i].grant->memory_mb;
 	if (c->config->pages != CONFIG_PAGES_SMALL)
@@ -133,6 +135,7 @@ memory_start(struct control *c)
 			"pages cost some speed",
 			total);
 	c->huge = rc == 0;
+	c->plan->nic_huge_mb = c->huge ? c->plan->nic_memory_mb : 0;
 	for (unsigned int i = 0; i < c->plan->n_instances; i++) {
 		struct grant *g = c->plan->instances[i].grant;
 
@@ -157,9 +160,12 @@ uplinks_follow(struct control *c)
 		changed |= c->uplink[i] != 0 && c->uplink[i] != now;
 		c->uplink[i] = now;
 	}
-	if (changed &&
-		c->ops->update(c->provider, c->plan, why, sizeof(why)) != 0)
+	if (!changed)
+		return;
+	if (c->ops->update(c->provider, c->plan, why, sizeof(why)) != 0)
 		control_say("uplink changed: %s", why);
+	else
+		supervisor_update_nic(c->sup);
 }
 
 static int
@@ -218,7 +224,6 @@ provider_start(struct control *c)
 	char why[512] = "";
 	int rc;
 
-	c->ops = &provider_xdp;
 	rc = c->ops->create(&c->provider, c->plan, c->dir.path, c->adopted, why,
 		sizeof(why));
 	if (why[0] != '\0')
@@ -248,21 +253,16 @@ hook_prepare(void *ctx, uint32_t index)
 {
 	struct control *c = ctx;
 
+	if (index == SUPERVISOR_NIC)
+		return 0;
 	c->ops->vnic_up(c->provider, index, false);
 	return c->ops->vnic_reset(c->provider, index);
 }
 
 static void
-hook_serving(void *ctx, uint32_t index)
+ready_say(struct control *c)
 {
-	struct control *c = ctx;
-	const struct supervised *s = supervisor_get(c->sup, index);
-
-	c->ops->vnic_up(c->provider, index, true);
-	control_say("%s %s, pid %d, core %u", s->name,
-		s->adopted ? "adopted" : "serves", s->pid,
-		c->plan->instances[index].grant->core);
-	if (c->ready || supervisor_serving(c->sup) < c->plan->n_instances)
+	if (c->ready || !supervisor_all_serve(c->sup))
 		return;
 	c->ready = true;
 	control_say("%s serves with %u instances%s", c->config->name,
@@ -272,11 +272,28 @@ hook_serving(void *ctx, uint32_t index)
 }
 
 static void
+hook_serving(void *ctx, uint32_t index)
+{
+	struct control *c = ctx;
+	const struct supervised *s = supervisor_get(c->sup, index);
+	bool nic = index == SUPERVISOR_NIC;
+
+	if (!nic)
+		c->ops->vnic_up(c->provider, index, true);
+	control_say("%s %s, pid %d, core %u", s->title,
+		s->adopted ? "adopted" : "serves", s->pid,
+		nic ? c->config->nic_core
+		    : c->plan->instances[index].grant->core);
+	ready_say(c);
+}
+
+static void
 hook_died(void *ctx, uint32_t index)
 {
 	struct control *c = ctx;
 
-	c->ops->vnic_up(c->provider, index, false);
+	if (index != SUPERVISOR_NIC)
+		c->ops->vnic_up(c->provider, index, false);
 }
 
 static void
@@ -291,7 +308,8 @@ supervisor_begin(struct control *c)
 {
 	struct supervisor_hooks hooks = { c, hook_prepare, control_store_give,
 		hook_serving, hook_died, hook_say };
-	int rc = supervisor_create(&c->sup, c->event, &c->dir, c->plan, &hooks);
+	int rc = supervisor_create(&c->sup, c->event, &c->dir, c->plan,
+		c->ops->nic(c->provider), &hooks);
 
 	for (uint32_t i = 0; rc == 0 && i < c->plan->n_instances; i++)
 		log_watch_init(
@@ -345,7 +363,7 @@ on_tick(sd_event_source *source, uint64_t usec, void *arg)
 	(void)usec;
 	nexthop_watch_timer(c->watch);
 	uplinks_follow(c);
-	status_sample(c->load, c->sup, c->plan->n_instances);
+	status_sample(c->load, &c->nic_load, c->sup, c->plan->n_instances);
 	logs_watch(c);
 	sd_event_source_set_time_relative(source, TICK_US);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -427,7 +445,7 @@ stages_run(struct control *c)
 	if (rc == 0)
 		rc = adopt_start(c);
 	if (rc == 0)
-		rc = control_stores(c);
+		rc = control_stores_check(c);
 	if (rc != 0)
 		return rc;
 	c->load = calloc(c->plan->n_instances, sizeof(*c->load));
@@ -439,6 +457,8 @@ stages_run(struct control *c)
 		rc = nexthops_start(c);
 	if (rc == 0)
 		rc = provider_start(c);
+	if (rc == 0)
+		rc = control_stores_make(c);
 	if (rc == 0)
 		rc = supervisor_begin(c);
 	if (rc == 0)

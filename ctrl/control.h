@@ -2,7 +2,7 @@
 /*
  * The control plane: `carryall run`.
  *
- *   config -> run directory -> plan -> stores -> next hops -> provider ->
+ *   config -> run directory -> plan -> next hops -> provider -> stores ->
  *   instances
  *
  * It is never on the data path. Killed with SIGKILL, it leaves everything

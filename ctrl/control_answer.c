@@ -46,6 +46,7 @@ reload(struct control *c, char *why, size_t len)
 	if (rc != 0)
 		goto fail;
 	nexthop_watch_update(c->watch, plan);
+	supervisor_update_nic(c->sup);
 	supervisor_update(c->sup, plan);
 	plan_free(c->plan);
 	config_free(c->config);
@@ -80,6 +81,7 @@ answer_status(const struct control *c)
 		.nexthops = c->watch,
 		.table = c->table,
 		.load = c->load,
+		.nic_load = &c->nic_load,
 		.stores = c->stores,
 		.pages = c->huge ? "huge" : "small",
 		.adopted = c->adopted,

@@ -33,7 +33,7 @@ struct control {
 	struct supervisor *sup;
 	struct api *api;
 	sd_event *event;
-	struct status_load *load;
+	struct status_load *load, nic_load;
 	struct store *stores;                /* one per instance */
 	struct log_watch *watched;           /* likewise: what was said */
 	uint64_t uplink[CONFIG_UPLINKS_MAX]; /* their entries, as filtered */
@@ -67,10 +67,13 @@ struct plan *control_plan(const struct config *config, uint32_t seed,
 int control_seed(struct control *c, uint32_t *seed);
 
 /*
- * The stage of the stores: all are there and fit, or the start ends, with the
- * reasons said. Completes the grants. Nothing is touched that runs.
+ * The stages of the stores. First, nothing is made: what is there fits, or
+ * the start ends, with the reasons said. Then, when nothing else refuses the
+ * start any more, those that are missing are made, and the grants completed.
+ * Nothing is touched that runs.
  */
-int control_stores(struct control *c);
+int control_stores_check(struct control *c);
+int control_stores_make(struct control *c);
 
 /* The supervisor's hook `store`; `ctx` is the struct control. */
 void control_store_give(

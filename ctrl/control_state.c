@@ -199,11 +199,8 @@ stores_make(struct control *c)
 }
 
 int
-control_stores(struct control *c)
+control_stores_check(struct control *c)
 {
-	uint64_t boot = boot_number();
-	int err, rc = 0;
-
 	c->stores = calloc(c->plan->n_instances, sizeof(*c->stores));
 	if (c->stores == NULL)
 		return -ENOMEM;
@@ -211,10 +208,15 @@ control_stores(struct control *c)
 		store_init(&c->stores[i], c->config->state,
 			c->plan->instances[i].name,
 			c->plan->instances[i].grant);
-	if (!c->adopted)
-		rc = stores_check(c);
-	if (rc == 0 && !c->adopted)
-		rc = stores_make(c);
+	return c->adopted ? 0 : stores_check(c);
+}
+
+int
+control_stores_make(struct control *c)
+{
+	uint64_t boot = boot_number();
+	int err, rc = c->adopted ? 0 : stores_make(c);
+
 	if (rc == 0 && keeps_logs(c->config) &&
 		(err = seed_save(c->config, c->plan->seed)) != 0)
 		control_say("warning: %s/%s/seed cannot be written (%s): "

@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_tun.h>
 #include <netlink/netlink.h>
 #include <netlink/route/addr.h>
 #include <netlink/route/link.h>
 #include <netlink/route/link/veth.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* libnl's error codes are its own; the ones that happen here, as errno. */
@@ -191,6 +193,36 @@ link_make_veth(struct nl_sock *nl, const char *name, const char *peer,
 	err = finish(nl, name, alias);
 	if (!err)
 		err = finish(nl, peer, alias);
+	if (err)
+		link_remove(nl, name);
+	return err;
+}
+
+/* IFF_TUN_EXCL: a device that is there is not taken, but refused (EBUSY). */
+static int
+create_tap(const char *name)
+{
+	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_TUN_EXCL };
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	if (ioctl(fd, TUNSETIFF, &ifr) || ioctl(fd, TUNSETPERSIST, 1) ||
+		ioctl(fd, TUNSETOWNER, 0))
+		err = errno == EBUSY ? -EEXIST : -errno;
+	close(fd);
+	return err;
+}
+
+int
+link_make_tap(struct nl_sock *nl, const char *name, const char *alias)
+{
+	int err = create_tap(name);
+
+	if (err)
+		return err;
+	err = change(nl, name, IFF_UP, 0, 0, alias);
 	if (err)
 		link_remove(nl, name);
 	return err;

@@ -42,6 +42,12 @@ int link_find(struct nl_sock *nl, const char *name, struct link_info *info);
 int link_make_veth(struct nl_sock *nl, const char *name, const char *peer,
 	unsigned int mtu, const char *alias);
 
+/*
+ * Make the tap `name`, which stays when nobody has it open, and set it up: the
+ * kernel's end of a port that it does not drive. -EEXIST if the name is taken.
+ */
+int link_make_tap(struct nl_sock *nl, const char *name, const char *alias);
+
 /* Remove a device; -ENODEV if there is none. A veth takes its peer along. */
 int link_remove(struct nl_sock *nl, const char *name);
 

@@ -29,6 +29,7 @@ struct provider_counters {
 };
 
 struct provider;
+struct softnic_tables;
 
 struct provider_ops {
 	const char *name;
@@ -69,6 +70,17 @@ struct provider_ops {
 	int (*uplink_counters)(struct provider *p, uint32_t uplink,
 		struct provider_counters *c);
 
+	/*
+	 * What the provider's own process, a NIC in software, is told: as of
+	 * the last create() or update(), with a generation that counts them.
+	 * Owned by the provider until it lets go; the supervisor counts the
+	 * generation up where it has to. NULL: there is no such process.
+	 */
+	struct softnic_tables *(*nic)(struct provider *p);
+
+	/* MiB of DPDK memory that this process needs; 0 without one. */
+	uint32_t (*memory_mb)(const struct plan *plan);
+
 	/* "native", "generic": how the uplink is attached. */
 	const char *(*uplink_mode)(struct provider *p, uint32_t uplink);
 
@@ -87,5 +99,6 @@ struct provider_ops {
 };
 
 extern const struct provider_ops provider_xdp;
+extern const struct provider_ops provider_soft;
 
 #endif

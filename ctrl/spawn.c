@@ -7,58 +7,54 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "dataplane/softnic/capture.h"
+#include "dataplane/softnic/counters.h"
 #include "dataplane/stats.h"
 
-#define FD_FIRST    3
-#define FD_COUNT    6
-#define FD_OPTIONAL 4  /* from here on of FD_COUNT: may be none */
-#define FD_SPARE    64 /* above all that the child uses */
+#define FD_FIRST 3
+#define FD_SPARE 64 /* above all that the child uses */
 
 #define STORE_WAIT_S 10
 
-int
-spawn_open(struct spawn *spawn, const struct rundir *dir)
+/* Places of the descriptors that both kinds have. */
+#define GRANT 0
+#define STATS 1
+
+/* The run directory is named for it. */
+static const char *
+appliance(const struct rundir *dir)
+{
+	const char *slash = strrchr(dir->path, '/');
+
+	return slash == NULL ? dir->path : slash + 1;
+}
+
+/* NAME.IMAGE, to be read, and NAME.stats; then the others' places are free. */
+static int
+open_common(struct spawn *spawn, const struct rundir *dir, const char *name,
+	const char *image, size_t stats_size)
 {
 	char path[256];
 	bool fresh;
 
-	spawn->stats = spawn->mailbox = -1;
-	spawn->store = spawn->damaged = -1;
-	rundir_path(dir, spawn->name, "grant", path, sizeof(path));
-	spawn->grant = open(path, O_RDONLY | O_CLOEXEC);
-	if (spawn->grant < 0)
+	*spawn = (struct spawn){ .name = name, .appliance = appliance(dir) };
+	for (int i = 0; i < SPAWN_FDS_MAX; i++)
+		spawn->fd[i] = -1;
+	rundir_path(dir, name, image, path, sizeof(path));
+	spawn->fd[GRANT] = open(path, O_RDONLY | O_CLOEXEC);
+	if (spawn->fd[GRANT] < 0)
 		return -errno;
-	spawn->stats = rundir_file(
-		dir, spawn->name, "stats", sizeof(struct stats), &fresh);
-	if (spawn->stats < 0)
-		goto fail;
-	spawn->mailbox = rundir_listen(dir, spawn->name, SOCK_SEQPACKET);
-	if (spawn->mailbox < 0)
-		goto fail;
-	return 0;
-fail:
+	spawn->fd[STATS] = rundir_file(dir, name, "stats", stats_size, &fresh);
+	if (spawn->fd[STATS] >= 0)
+		return 0;
 	spawn_close(spawn);
 	return -EIO;
-}
-
-void
-spawn_close(struct spawn *spawn)
-{
-	if (spawn->grant >= 0)
-		close(spawn->grant);
-	if (spawn->stats >= 0)
-		close(spawn->stats);
-	if (spawn->mailbox >= 0)
-		close(spawn->mailbox);
-	if (spawn->store >= 0)
-		close(spawn->store);
-	if (spawn->damaged >= 0)
-		close(spawn->damaged);
 }
 
 /*
@@ -71,31 +67,94 @@ reopen_read_only(int fd)
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return open(path, O_RDONLY);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+int
+spawn_open_instance(struct spawn *spawn, const struct rundir *dir,
+	const char *name, int nexthops)
+{
+	int rc = open_common(spawn, dir, name, "grant", sizeof(struct stats));
+
+	if (rc != 0)
+		return rc;
+	spawn->n = SPAWN_DAMAGED + 1;
+	spawn->fd[2] = reopen_read_only(nexthops);
+	spawn->fd[3] = rundir_listen(dir, name, SOCK_SEQPACKET);
+	if (spawn->fd[2] >= 0 && spawn->fd[3] >= 0)
+		return 0;
+	spawn_close(spawn);
+	return -EIO;
+}
+
+/* The ring of captures, which a reader may have open already. */
+static int
+open_ring(const struct rundir *dir)
+{
+	bool fresh;
+	int fd = rundir_file(
+		dir, SPAWN_NIC, "capture", CAPTURE_FILE_SIZE, &fresh);
+	struct capture_ring *r;
+
+	if (fd < 0 || !fresh)
+		return fd;
+	r = mmap(NULL, sizeof(*r), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (r == MAP_FAILED) {
+		close(fd);
+		return -ENOMEM;
+	}
+	capture_init(r);
+	munmap(r, sizeof(*r));
+	return fd;
+}
+
+int
+spawn_open_nic(struct spawn *spawn, const struct rundir *dir)
+{
+	int rc = open_common(
+		spawn, dir, SPAWN_NIC, "tables", sizeof(struct softnic_stats));
+
+	if (rc != 0)
+		return rc;
+	spawn->n = SOFTNIC_FD_CAPTURE - FD_FIRST + 1;
+	spawn->fd[2] = rundir_listen(dir, SPAWN_NIC, SOCK_SEQPACKET);
+	spawn->fd[3] = open_ring(dir);
+	if (spawn->fd[2] >= 0 && spawn->fd[3] >= 0)
+		return 0;
+	spawn_close(spawn);
+	return -EIO;
+}
+
+void
+spawn_close(struct spawn *spawn)
+{
+	for (int i = 0; i < SPAWN_FDS_MAX; i++) {
+		if (spawn->fd[i] >= 0)
+			close(spawn->fd[i]);
+		spawn->fd[i] = -1;
+	}
 }
 
 /* Move the descriptors to their places; above and between is nothing. */
 static int
-descriptors_place(const struct spawn *spawn)
+descriptors_place(struct spawn *spawn)
 {
-	int fds[FD_COUNT] = { spawn->grant, spawn->stats,
-		reopen_read_only(spawn->nexthops), spawn->mailbox, spawn->store,
-		spawn->damaged };
+	for (unsigned int i = 0; i < spawn->n; i++) {
+		bool none = spawn->fd[i] < 0;
 
-	for (int i = 0; i < FD_COUNT; i++) {
-		bool none = i >= FD_OPTIONAL && fds[i] < 0;
-
-		fds[i] = fcntl(fds[i], F_DUPFD, FD_SPARE);
-		if (fds[i] < 0 && !none)
+		spawn->fd[i] = fcntl(spawn->fd[i], F_DUPFD, FD_SPARE);
+		if (spawn->fd[i] < 0 && !none)
 			return -errno;
 	}
-	for (int i = 0; i < FD_COUNT; i++) {
-		if (fds[i] < 0)
-			close(FD_FIRST + i);
-		else if (dup2(fds[i], FD_FIRST + i) < 0)
+	for (unsigned int i = 0; i < spawn->n; i++) {
+		int to = FD_FIRST + (int)i;
+
+		if (spawn->fd[i] < 0)
+			close(to);
+		else if (dup2(spawn->fd[i], to) < 0)
 			return -errno;
 	}
-	return close_range(FD_FIRST + FD_COUNT, ~0u, 0) == 0 ? 0 : -errno;
+	return close_range(FD_FIRST + spawn->n, ~0u, 0) == 0 ? 0 : -errno;
 }
 
 static void
@@ -132,14 +191,21 @@ store_leave(struct spawn *spawn)
 		"carryall: %s: the device of its store has not answered what "
 		"was written last for %d s; starting without the store\n",
 		spawn->name, STORE_WAIT_S);
-	spawn->store = spawn->damaged = -1;
+	spawn->fd[SPAWN_STORE] = spawn->fd[SPAWN_DAMAGED] = -1;
+}
+
+static bool
+is_nic(const char *name)
+{
+	return strcmp(name, SPAWN_NIC) == 0;
 }
 
 static void
 child(struct spawn spawn)
 {
-	char *argv[] = { "carryall", "instance", (char *)(uintptr_t)spawn.name,
-		NULL };
+	bool nic = is_nic(spawn.name);
+	char *argv[] = { "carryall", nic ? SPAWN_NIC : "instance",
+		(char *)(uintptr_t)(nic ? spawn.appliance : spawn.name), NULL };
 	char *envp[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
 	sigset_t none;
 	int null, rc;
@@ -151,7 +217,7 @@ child(struct spawn spawn)
 	null = open("/dev/null", O_RDWR);
 	if (null >= 0)
 		dup2(null, STDIN_FILENO);
-	rc = store_await(spawn.store);
+	rc = nic ? 0 : store_await(spawn.fd[SPAWN_STORE]);
 	if (rc == -EINTR)
 		store_leave(&spawn);
 	else if (rc != 0)
@@ -191,11 +257,12 @@ spawn_remember(const struct rundir *dir, const char *name, pid_t pid)
 
 /* Is it our child() of that name? Numbers of processes are used again. */
 static bool
-is_instance(pid_t pid, const char *name)
+is_child(pid_t pid, const struct rundir *dir, const char *name)
 {
-	char path[48], want[96], have[96];
-	int n = snprintf(
-		want, sizeof(want), "carryall%cinstance%c%s", 0, 0, name);
+	bool nic = is_nic(name);
+	char path[48], want[160], have[160];
+	int n = snprintf(want, sizeof(want), "carryall%c%s%c%s", 0,
+		nic ? SPAWN_NIC : "instance", 0, nic ? appliance(dir) : name);
 	int fd;
 	ssize_t got;
 
@@ -222,7 +289,7 @@ spawn_find(const struct rundir *dir, const char *name, pid_t *pid)
 		return -ESRCH;
 	*pid = (pid_t)kept;
 	fd = pidfd_open(*pid, 0);
-	if (fd >= 0 && is_instance(*pid, name))
+	if (fd >= 0 && is_child(*pid, dir, name))
 		return fd;
 	if (fd >= 0)
 		close(fd);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Starting an instance: a new process of this same program, with exactly the
- * descriptors of its grant (numbers 3..8, enum instance_fd), in a session of
- * its own so that it outlives the control plane and its terminal. It waits
- * for the lock of its store before it becomes an instance, but not for ever:
- * see store.h.
+ * Starting an instance, or the NIC in software: a new process of this same
+ * program, with exactly the descriptors that it is given (from number 3 on:
+ * enum instance_fd, enum softnic_fd), in a session of its own so that it
+ * outlives the control plane and its terminal. An instance waits for the lock
+ * of its store before it becomes one, but not for ever: see store.h.
  */
 #ifndef CARRYALL_SPAWN_H
 #define CARRYALL_SPAWN_H
@@ -13,21 +13,34 @@
 
 #include "ctrl/rundir.h"
 
-/* The descriptors in the order in which the instance finds them. */
+/* The NIC's name among those of instances, all of which have a dot. */
+#define SPAWN_NIC "softnic"
+
+#define SPAWN_FDS_MAX 6
+
+/* Places of an instance's descriptors that its caller fills in. */
+#define SPAWN_STORE   4
+#define SPAWN_DAMAGED 5 /* a store to recover from */
+
 struct spawn {
 	const char *name;
-	int grant;
-	int stats;
-	int nexthops; /* the caller's */
-	int mailbox;  /* listening */
-	int store;    /* -1: none */
-	int damaged;  /* a store to recover from; -1: none */
+	const char *appliance;
+	unsigned int n;
+	int fd[SPAWN_FDS_MAX]; /* in the order of the process's; -1: none */
 };
 
-/* Open all but `nexthops` and the stores, which are none. 0 or -errno. */
-int spawn_open(struct spawn *spawn, const struct rundir *dir);
+/*
+ * Open what instance `name`, or the NIC, is given; `nexthops` is the
+ * caller's, stores there are none yet. 0 or -errno.
+ */
+int spawn_open_instance(struct spawn *spawn, const struct rundir *dir,
+	const char *name, int nexthops);
+int spawn_open_nic(struct spawn *spawn, const struct rundir *dir);
+
 /* Returns the pid, or -errno. */
 pid_t spawn_run(const struct spawn *spawn);
+
+/* Close all descriptors, those filled in too. */
 void spawn_close(struct spawn *spawn);
 
 /*

@@ -33,22 +33,38 @@ proto_name(uint8_t proto)
 				      : "icmp";
 }
 
-void
-status_sample(
-	struct status_load *load, const struct supervisor *sup, unsigned int n)
+const char *
+status_state_name(enum supervisor_state state)
 {
-	for (unsigned int i = 0; i < n; i++) {
-		const struct stats *s = supervisor_get(sup, i)->stats;
-		uint64_t busy = s->busy_tsc - load[i].busy_tsc;
-		uint64_t idle = s->idle_tsc - load[i].idle_tsc;
+	return state_name[state];
+}
 
-		load[i].busy_tsc += busy;
-		load[i].idle_tsc += idle;
-		load[i].busy_percent =
-			busy + idle == 0
-				? 0
-				: 100.0 * (double)busy / (double)(busy + idle);
+static void
+sample(struct status_load *load, uint64_t busy_tsc, uint64_t idle_tsc)
+{
+	uint64_t busy = busy_tsc - load->busy_tsc;
+	uint64_t idle = idle_tsc - load->idle_tsc;
+
+	load->busy_tsc = busy_tsc;
+	load->idle_tsc = idle_tsc;
+	load->busy_percent =
+		busy + idle == 0 ? 0
+				 : 100.0 * (double)busy / (double)(busy + idle);
+}
+
+void
+status_sample(struct status_load *load, struct status_load *nic,
+	const struct supervisor *sup, unsigned int n)
+{
+	const struct supervised *s = supervisor_get(sup, SUPERVISOR_NIC);
+
+	for (unsigned int i = 0; i < n; i++) {
+		const struct stats *is = supervisor_get(sup, i)->stats;
+
+		sample(&load[i], is->busy_tsc, is->idle_tsc);
 	}
+	if (s != NULL)
+		sample(nic, s->nic_stats->busy_tsc, s->nic_stats->idle_tsc);
 }
 
 /* Named drops that happened, of an instance. */
@@ -290,14 +306,20 @@ status_json(const struct status_source *src)
 {
 	const struct config *c = src->plan->config;
 	json_t *uplinks = json_array(), *functions = json_array();
+	json_t *o, *nic = status_nic_json(src);
 
 	for (uint32_t i = 0; i < c->n_uplinks; i++)
 		json_array_append_new(uplinks, uplink_json(src, i));
 	for (uint32_t i = 0; i < c->n_functions; i++)
 		json_array_append_new(functions, function_json(src, i));
-	return json_pack("{s:s, s:s, s:i, s:I, s:b, s:s, s:s, s:o, s:o}",
+	o = json_pack("{s:s, s:s, s:i, s:I, s:b, s:s, s:s, s:o, s:o}",
 		"appliance", c->name, "version", CARRYALL_VERSION, "pid",
 		(int)getpid(), "uptime_s", (json_int_t)src->uptime_s, "adopted",
 		src->adopted, "config", c->file, "pages", src->pages, "uplinks",
 		uplinks, "functions", functions);
+	if (o == NULL)
+		json_decref(nic);
+	else if (nic != NULL)
+		json_object_set_new(o, "nic", nic);
+	return o;
 }

@@ -17,7 +17,7 @@
 #include "ctrl/store.h"
 #include "ctrl/supervisor.h"
 
-/* Busy share of an instance's core over the last whole second. */
+/* Busy share of a process's core over the last whole second. */
 struct status_load {
 	uint64_t busy_tsc, idle_tsc; /* at the last sample */
 	double busy_percent;
@@ -31,15 +31,26 @@ struct status_source {
 	const struct nexthop_watch *nexthops;
 	const struct nexthops *table;
 	const struct status_load *load; /* one per instance */
-	const struct store *stores;     /* likewise */
-	const char *pages;              /* "huge", "small" */
+	const struct status_load *nic_load;
+	const struct store *stores; /* likewise */
+	const char *pages;          /* "huge", "small" */
 	bool adopted;
 	uint64_t uptime_s;
 };
 
-/* Take a sample: once a second, load[0 .. instances). */
-void status_sample(
-	struct status_load *load, const struct supervisor *sup, unsigned int n);
+/* Take a sample: once a second, load[0 .. instances), and the NIC's if there
+ * is one. */
+void status_sample(struct status_load *load, struct status_load *nic,
+	const struct supervisor *sup, unsigned int n);
+
+/*
+ * The NIC in software as an object, owned by the caller: its process, load,
+ * and totals over uplinks and VNICs. NULL: there is none.
+ */
+json_t *status_nic_json(const struct status_source *src);
+
+/* The word for a state. */
+const char *status_state_name(enum supervisor_state state);
 
 /*
  * What an instance's log does: the object, or NULL when memory is out. Only of

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "ctrl/supervisor.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -18,6 +16,7 @@
 
 #include "ctrl/mail.h"
 #include "ctrl/spawn.h"
+#include "ctrl/supervisor_internal.h"
 
 #define DELAY_MIN_MS  100
 #define DELAY_MAX_MS  30000
@@ -26,17 +25,7 @@
 #define STOP_MAX_MS   2000
 #define PREPARE_RETRY 200 /* ms */
 
-struct supervisor {
-	sd_event *event;
-	const struct rundir *dir;
-	const struct plan *plan;
-	struct supervisor_hooks hooks;
-	int nexthops; /* descriptor handed to instances */
-	unsigned int n;
-	struct supervised *s;
-};
-
-static void instance_spawn(struct supervised *s);
+static void child_spawn(struct supervised *s);
 static int mailbox_open(struct supervised *s);
 
 static uint64_t
@@ -76,7 +65,7 @@ descriptor_drop(int *fd)
 
 /* Forget the process; the counters stay mapped. */
 static void
-instance_clear(struct supervised *s)
+child_clear(struct supervised *s)
 {
 	source_drop(&s->timer);
 	source_drop(&s->pid_source);
@@ -100,7 +89,7 @@ on_delay_over(sd_event_source *source, uint64_t usec, void *arg)
 {
 	(void)source;
 	(void)usec;
-	instance_spawn(arg);
+	child_spawn(arg);
 	return 0;
 }
 
@@ -139,18 +128,18 @@ static void
 death_say(const struct supervised *s, const char *how)
 {
 	if (s->lost)
-		say(s->sup, "%s (pid %d) found its store damaged", s->name,
+		say(s->sup, "%s (pid %d) found its store damaged", s->title,
 			s->pid);
 	else if (s->delay_ms == 0)
-		say(s->sup, "%s (pid %d) %s; starting it again", s->name,
+		say(s->sup, "%s (pid %d) %s; starting it again", s->title,
 			s->pid, how);
 	else
 		say(s->sup, "%s (pid %d) %s; starting it again in %u ms",
-			s->name, s->pid, how, s->delay_ms);
+			s->title, s->pid, how, s->delay_ms);
 }
 
 static void
-instance_died(struct supervised *s)
+child_died(struct supervised *s)
 {
 	struct supervisor *sup = s->sup;
 	char how[96];
@@ -161,12 +150,12 @@ instance_died(struct supervised *s)
 		  s->state == SUPERVISOR_STARTING;
 	s->delay_ms = delay_next(s);
 	death_say(s, how);
-	instance_clear(s);
+	child_clear(s);
 	s->state = SUPERVISOR_WAITING;
 	s->restarts++;
 	sup->hooks.died(sup->hooks.ctx, s->index);
 	if (s->delay_ms == 0)
-		instance_spawn(s);
+		child_spawn(s);
 	else
 		timer_set(s, s->delay_ms * 1000ull, on_delay_over);
 }
@@ -177,7 +166,7 @@ on_death(sd_event_source *source, int fd, uint32_t events, void *arg)
 	(void)source;
 	(void)fd;
 	(void)events;
-	instance_died(arg);
+	child_died(arg);
 	return 0;
 }
 
@@ -206,71 +195,20 @@ process_open(pid_t pid)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Write the grant; returns a descriptor of it. */
-static int
-grant_write(const struct supervisor *sup, const struct supervised *s)
-{
-	return rundir_replace(sup->dir, s->name, "grant",
-		sup->plan->instances[s->index].grant, sizeof(struct grant));
-}
-
-/* Is the file what the plan says, but for the generation? */
-static bool
-grant_current(const struct supervisor *sup, const struct supervised *s)
-{
-	const struct grant *plan = sup->plan->instances[s->index].grant;
-	struct grant *file = malloc(sizeof(*file));
-	char path[256];
-	bool same = false;
-	int fd;
-
-	rundir_path(sup->dir, s->name, "grant", path, sizeof(path));
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0 && file != NULL &&
-		read(fd, file, sizeof(*file)) == (ssize_t)sizeof(*file)) {
-		file->generation = plan->generation;
-		same = memcmp(file, plan, sizeof(*file)) == 0;
-	}
-	if (fd >= 0)
-		close(fd);
-	free(file);
-	return same;
-}
-
-static int
-grant_send(struct supervised *s)
-{
-	int rc = 0, fd = grant_write(s->sup, s);
-
-	if (fd < 0)
-		return fd;
-	s->refused[0] = '\0';
-	if (s->mail >= 0)
-		rc = mail_send(s->mail, MAIL_UPDATE, fd);
-	close(fd);
-	return rc;
-}
-
 /*
  * The answer to the first hello says: attached, confined, in the loop. An
  * adopted one may be on an older grant than the file: one that it refused, or
  * that the former control plane had no time left to send.
  */
 static void
-instance_serves(struct supervised *s)
+child_serves(struct supervised *s)
 {
-	struct grant *grant;
-
 	source_drop(&s->timer);
 	s->state = SUPERVISOR_SERVING;
+	s->serving_us = now_us();
 	s->sup->hooks.serving(s->sup->hooks.ctx, s->index);
-	if (!s->adopted)
-		return;
-	grant = s->sup->plan->instances[s->index].grant;
-	if (s->generation != grant->generation || !grant_current(s->sup, s)) {
-		grant->generation++;
-		grant_send(s);
-	}
+	if (s->adopted)
+		image_catch_up(s);
 }
 
 static void
@@ -281,13 +219,13 @@ mail_answer(struct supervised *s, const struct mail *mail, pid_t sender)
 		return; /* died meanwhile: the mailbox will say so */
 	s->generation = mail->generation;
 	if (mail->op == MAIL_HELLO && s->state == SUPERVISOR_STARTING)
-		instance_serves(s);
+		child_serves(s);
 	if (mail->op != MAIL_UPDATE)
 		return;
 	snprintf(s->refused, sizeof(s->refused), "%.*s",
 		(int)sizeof(mail->why) - 1, mail->status == 0 ? "" : mail->why);
 	if (mail->status != 0)
-		say(s->sup, "%s refused the new configuration: %s", s->name,
+		say(s->sup, "%s refused the new configuration: %s", s->title,
 			s->refused);
 }
 
@@ -301,9 +239,9 @@ mailbox_closed(struct supervised *s)
 	source_drop(&s->mail_source);
 	descriptor_drop(&s->mail);
 	if (s->pidfd < 0)
-		instance_died(s);
+		child_died(s);
 	else if (s->state == SUPERVISOR_SERVING && mailbox_open(s) == 0)
-		say(s->sup, "%s closed its mailbox; opened it again", s->name);
+		say(s->sup, "%s closed its mailbox; opened it again", s->title);
 }
 
 static int
@@ -344,38 +282,77 @@ mailbox_open(struct supervised *s)
 	return rc < 0 ? rc : 0;
 }
 
+/*
+ * How long it may still take. An instance that waits for a NIC which is not
+ * there is not to blame: its time begins when the NIC serves.
+ */
+static uint64_t
+start_left_us(const struct supervised *s)
+{
+	const struct supervised *nic = supervisor_get(s->sup, SUPERVISOR_NIC);
+	uint64_t since = s->spawned_us, late;
+
+	if (s->index != SUPERVISOR_NIC && nic != NULL) {
+		if (nic->state != SUPERVISOR_SERVING)
+			return START_MAX_US;
+		if (nic->serving_us > since)
+			since = nic->serving_us;
+	}
+	late = now_us() - since;
+	return late < START_MAX_US ? START_MAX_US - late : 0;
+}
+
 static int
 on_start_late(sd_event_source *source, uint64_t usec, void *arg)
 {
 	struct supervised *s = arg;
 
+	uint64_t left = start_left_us(s);
+
 	(void)source;
 	(void)usec;
-	say(s->sup, "%s does not serve after %llu s; killing it", s->name,
+	if (left > 0) {
+		timer_set(s, left, on_start_late);
+		return 0;
+	}
+	say(s->sup, "%s does not serve after %llu s; killing it", s->title,
 		START_MAX_US / 1000000);
 	if (s->pidfd >= 0)
 		pidfd_send_signal(s->pidfd, SIGKILL, NULL, 0);
 	else
-		instance_died(s); /* nobody knows who it is: start another */
+		child_died(s); /* nobody knows who it is: start another */
 	return 0;
+}
+
+/* Everything for a spawn. 0 or -errno. */
+static int
+spawn_prepare(struct supervised *s, struct spawn *spawn)
+{
+	struct supervisor *sup = s->sup;
+	int rc = sup->hooks.prepare(sup->hooks.ctx, s->index);
+
+	if (rc != 0)
+		return rc;
+	if (s->index == SUPERVISOR_NIC)
+		return spawn_open_nic(spawn, sup->dir);
+	rc = spawn_open_instance(spawn, sup->dir, s->name, sup->nexthops);
+	if (rc == 0)
+		sup->hooks.store(sup->hooks.ctx, s->index, s->lost,
+			&spawn->fd[SPAWN_STORE], &spawn->fd[SPAWN_DAMAGED]);
+	return rc;
 }
 
 /* Fork and exec, and open the mailbox. What fails is tried again later. */
 static int
-instance_start(struct supervised *s)
+child_start(struct supervised *s)
 {
 	struct supervisor *sup = s->sup;
-	struct spawn spawn = { .name = s->name, .nexthops = sup->nexthops };
+	struct spawn spawn;
 	pid_t pid;
-	int rc;
+	int rc = spawn_prepare(s, &spawn);
 
-	rc = sup->hooks.prepare(sup->hooks.ctx, s->index);
-	if (rc == 0)
-		rc = spawn_open(&spawn, sup->dir);
 	if (rc != 0)
 		return rc;
-	sup->hooks.store(sup->hooks.ctx, s->index, s->lost, &spawn.store,
-		&spawn.damaged);
 	s->lost = false;
 	pid = spawn_run(&spawn);
 	spawn_close(&spawn);
@@ -394,15 +371,15 @@ instance_start(struct supervised *s)
 }
 
 static void
-instance_spawn(struct supervised *s)
+child_spawn(struct supervised *s)
 {
 	int rc;
 
 	source_drop(&s->timer);
-	rc = instance_start(s);
+	rc = child_start(s);
 	if (rc == 0)
 		return;
-	say(s->sup, "%s cannot be started now: %s", s->name, strerror(-rc));
+	say(s->sup, "%s cannot be started now: %s", s->title, strerror(-rc));
 	if (s->pidfd >= 0) {
 		pidfd_send_signal(s->pidfd, SIGKILL, NULL, 0);
 		return; /* its death starts the next try */
@@ -415,27 +392,45 @@ instance_spawn(struct supervised *s)
 static int
 stats_map(struct supervised *s)
 {
-	bool fresh;
+	bool fresh, nic = s->index == SUPERVISOR_NIC;
+	size_t size = nic ? sizeof(*s->nic_stats) : sizeof(*s->stats);
+	int fd = rundir_file(s->sup->dir, s->name, "stats", size, &fresh);
 	void *p;
-	int fd = rundir_file(
-		s->sup->dir, s->name, "stats", sizeof(struct stats), &fresh);
 
 	if (fd < 0)
 		return fd;
-	p = mmap(NULL, sizeof(struct stats), PROT_READ, MAP_SHARED, fd, 0);
+	p = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
 	close(fd);
 	if (p == MAP_FAILED)
 		return -errno;
-	s->stats = p;
+	if (nic)
+		s->nic_stats = p;
+	else
+		s->stats = p;
 	return 0;
+}
+
+static int
+child_init(struct supervisor *sup, struct supervised *s, uint32_t index)
+{
+	bool nic = index == SUPERVISOR_NIC;
+
+	s->sup = sup;
+	s->index = index;
+	s->pidfd = s->mail = -1;
+	snprintf(s->name, sizeof(s->name), "%s",
+		nic ? SPAWN_NIC : sup->plan->instances[index].name);
+	s->title = nic ? "the NIC" : s->name;
+	return stats_map(s);
 }
 
 int
 supervisor_create(struct supervisor **out, sd_event *event,
 	const struct rundir *dir, const struct plan *plan,
-	const struct supervisor_hooks *hooks)
+	struct softnic_tables *nic, const struct supervisor_hooks *hooks)
 {
 	struct supervisor *sup = calloc(1, sizeof(*sup));
+	unsigned int n = plan->n_instances + (nic != NULL);
 	bool fresh;
 	int rc = -ENOMEM;
 
@@ -444,24 +439,18 @@ supervisor_create(struct supervisor **out, sd_event *event,
 	sup->event = event;
 	sup->dir = dir;
 	sup->plan = plan;
+	sup->nic = nic;
 	sup->hooks = *hooks;
 	sup->nexthops = rundir_file(
 		dir, "nexthops", "", sizeof(struct nexthops), &fresh);
-	sup->s = calloc(plan->n_instances, sizeof(*sup->s));
+	sup->s = calloc(n, sizeof(*sup->s));
 	if (sup->s == NULL || sup->nexthops < 0)
 		goto fail;
-	for (uint32_t i = 0; i < plan->n_instances; i++) {
-		struct supervised *s = &sup->s[i];
-
-		s->sup = sup;
-		s->index = i;
-		s->pidfd = s->mail = -1;
-		memcpy(s->name, plan->instances[i].name, sizeof(s->name));
-		sup->n++;
-		rc = stats_map(s);
-		if (rc != 0)
-			goto fail;
-	}
+	for (rc = 0; rc == 0 && sup->n < n; sup->n++)
+		rc = child_init(sup, &sup->s[sup->n],
+			sup->n < plan->n_instances ? sup->n : SUPERVISOR_NIC);
+	if (rc != 0)
+		goto fail;
 	*out = sup;
 	return 0;
 fail:
@@ -486,7 +475,7 @@ death_await(const struct supervised *s, uint64_t deadline_us)
  * so that never two serve one VNIC.
  */
 static int
-instance_adopt(struct supervised *s)
+child_adopt(struct supervised *s)
 {
 	pid_t pid;
 	int rc, pidfd = spawn_find(s->sup->dir, s->name, &pid);
@@ -499,7 +488,7 @@ instance_adopt(struct supervised *s)
 			pidfd_send_signal(s->pidfd, SIGKILL, NULL, 0);
 			death_await(s, now_us() + STOP_MAX_MS * 1000ull);
 		}
-		instance_clear(s);
+		child_clear(s);
 		return rc;
 	}
 	s->adopted = true;
@@ -510,8 +499,9 @@ instance_adopt(struct supervised *s)
 }
 
 /*
- * The grants are complete before the first instance runs: whoever is killed
- * from there on leaves something that can be adopted.
+ * The files are complete before the first process runs: whoever is killed
+ * from there on leaves something that can be adopted. The NIC, which is the
+ * last, is started first.
  */
 int
 supervisor_start(struct supervisor *sup, bool adopt)
@@ -519,17 +509,28 @@ supervisor_start(struct supervisor *sup, bool adopt)
 	for (uint32_t i = 0; i < sup->n; i++) {
 		int fd;
 
-		if (adopt && instance_adopt(&sup->s[i]) == 0)
+		if (adopt && child_adopt(&sup->s[i]) == 0)
 			continue;
-		fd = grant_write(sup, &sup->s[i]);
+		fd = image_write(&sup->s[i]);
 		if (fd < 0)
 			return fd;
 		close(fd);
 	}
-	for (uint32_t i = 0; i < sup->n; i++)
+	for (uint32_t i = sup->n; i-- > 0;)
 		if (sup->s[i].state == SUPERVISOR_DOWN)
-			instance_spawn(&sup->s[i]);
+			child_spawn(&sup->s[i]);
 	return 0;
+}
+
+static int
+update(struct supervised *s)
+{
+	int rc = image_send(s);
+
+	if (rc != 0)
+		say(s->sup, "%s has not heard of the new configuration: %s",
+			s->title, strerror(-rc));
+	return rc;
 }
 
 int
@@ -538,32 +539,37 @@ supervisor_update(struct supervisor *sup, const struct plan *plan)
 	int rc = 0;
 
 	sup->plan = plan;
-	for (uint32_t i = 0; i < sup->n; i++) {
-		int err = grant_send(&sup->s[i]);
+	for (uint32_t i = 0; i < plan->n_instances; i++) {
+		int err = update(&sup->s[i]);
 
-		if (err == 0)
-			continue;
-		say(sup, "%s has not heard of the new configuration: %s",
-			sup->s[i].name, strerror(-err));
-		rc = err;
+		rc = err != 0 ? err : rc;
 	}
 	return rc;
 }
 
-unsigned int
-supervisor_serving(const struct supervisor *sup)
+int
+supervisor_update_nic(struct supervisor *sup)
 {
-	unsigned int n = 0;
+	if (sup->nic == NULL || image_current(&sup->s[sup->n - 1]))
+		return 0;
+	return update(&sup->s[sup->n - 1]);
+}
 
+bool
+supervisor_all_serve(const struct supervisor *sup)
+{
 	for (uint32_t i = 0; i < sup->n; i++)
-		n += sup->s[i].state == SUPERVISOR_SERVING;
-	return n;
+		if (sup->s[i].state != SUPERVISOR_SERVING)
+			return false;
+	return true;
 }
 
 const struct supervised *
 supervisor_get(const struct supervisor *sup, uint32_t i)
 {
-	return &sup->s[i];
+	if (i != SUPERVISOR_NIC)
+		return &sup->s[i];
+	return sup->nic != NULL ? &sup->s[sup->n - 1] : NULL;
 }
 
 /* An adopted instance is no child of ours: its status is not known. */
@@ -597,14 +603,14 @@ supervisor_stop(struct supervisor *sup)
 		if (s->pidfd < 0)
 			continue;
 		if (!death_await(s, deadline)) {
-			say(sup, "%s does not stop; killing it", s->name);
+			say(sup, "%s does not stop; killing it", s->title);
 			pidfd_send_signal(s->pidfd, SIGKILL, NULL, 0);
 			death_await(s, now_us() + STOP_MAX_MS * 1000ull);
 		}
 		death_describe(s, how, sizeof(how));
 		if (!ended_well(how))
-			say(sup, "%s %s", s->name, how);
-		instance_clear(s);
+			say(sup, "%s %s", s->title, how);
+		child_clear(s);
 		s->state = SUPERVISOR_DOWN;
 	}
 }
@@ -617,10 +623,13 @@ supervisor_free(struct supervisor *sup)
 	for (uint32_t i = 0; i < sup->n; i++) {
 		struct supervised *s = &sup->s[i];
 
-		instance_clear(s);
+		child_clear(s);
 		if (s->stats != NULL)
 			munmap((void *)(uintptr_t)s->stats,
 				sizeof(struct stats));
+		if (s->nic_stats != NULL)
+			munmap((void *)(uintptr_t)s->nic_stats,
+				sizeof(struct softnic_stats));
 	}
 	descriptor_drop(&sup->nexthops);
 	free(sup->s);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The supervisor starts instances, knows when they die, and starts them
- * again; or adopts those that a former control plane has started.
+ * again; or adopts those that a former control plane has started. The NIC in
+ * software, where there is one, is a process as they are: started first,
+ * ended last.
  *
  *             spawn            hello answered
  *    DOWN -----------> STARTING ------------> SERVING
@@ -13,6 +15,9 @@
  * dies sooner waits 100 ms, then twice as long each time, 30 s at the most.
  * The others are not touched. One that finds its store damaged, and ends to
  * say so before it serves, is started again at once, with a new one.
+ *
+ * An instance serves when the NIC has attached it, so the time that it may
+ * take to start counts from when the NIC serves.
  *
  * Thread: control. Nothing here blocks but supervisor_stop(), and making a
  * new store for a start.
@@ -27,6 +32,7 @@
 
 #include "ctrl/plan.h"
 #include "ctrl/rundir.h"
+#include "dataplane/softnic/counters.h"
 #include "dataplane/stats.h"
 
 enum supervisor_state {
@@ -36,36 +42,43 @@ enum supervisor_state {
 	SUPERVISOR_WAITING,
 };
 
-/* What one instance is to the supervisor; for others to read. */
+/* The NIC's index, where that of an instance is asked for. */
+#define SUPERVISOR_NIC UINT32_MAX
+
+/* What one process is to the supervisor; for others to read. */
 struct supervised {
 	struct supervisor *sup;
-	uint32_t index; /* in the plan: also the VNIC */
-	char name[PLAN_INSTANCE_NAME_MAX];
+	uint32_t index; /* in the plan: also the VNIC; or SUPERVISOR_NIC */
+	char name[PLAN_INSTANCE_NAME_MAX]; /* of its files */
+	const char *title;                 /* in the log */
 	enum supervisor_state state;
 	pid_t pid;
 	bool adopted;
 	uint32_t restarts;
-	uint32_t delay_ms;         /* the back-off now in force */
-	uint64_t spawned_us;       /* CLOCK_MONOTONIC */
-	const struct stats *stats; /* read-only map; never trust it */
-	uint32_t generation;       /* of the grant in force there */
-	bool lost;         /* it ended since its store has lost records */
-	char refused[240]; /* why it refused an update, or "" */
+	uint32_t delay_ms;   /* the back-off now in force */
+	uint64_t spawned_us; /* CLOCK_MONOTONIC */
+	uint64_t serving_us; /* since when it serves */
+	/* Read-only maps, never to be trusted: one of the two. */
+	const struct stats *stats;
+	const struct softnic_stats *nic_stats;
+	uint32_t generation; /* of the grant, or the tables, in force there */
+	bool lost;           /* it ended since its store has lost records */
+	char refused[240];   /* why it refused an update, or "" */
 
 	/* the supervisor's own */
 	int pidfd, mail;
 	sd_event_source *pid_source, *mail_source, *timer;
 };
 
-/* What others do when an instance comes and goes. */
+/* What others do when a process comes and goes; also SUPERVISOR_NIC. */
 struct supervisor_hooks {
 	void *ctx;
 	/* Before a spawn: make the VNIC ready. 0, or -errno to try later. */
 	int (*prepare)(void *ctx, uint32_t index);
 	/*
-	 * Before a spawn: descriptors of its store and of a damaged one to
-	 * recover from, which the supervisor closes; it comes with -1, for
-	 * none, in both. `lost`: the last one has found the store damaged.
+	 * Before an instance's spawn: descriptors of its store and of a damaged
+	 * one to recover from, which the supervisor closes; it comes with -1,
+	 * for none, in both. `lost`: the last one has found the store damaged.
 	 */
 	void (*store)(
 		void *ctx, uint32_t index, bool lost, int *store, int *damaged);
@@ -80,12 +93,14 @@ struct supervisor_hooks {
 struct supervisor;
 
 /*
- * For the instances of `plan`, whose grants are complete; writes the grants'
- * files. `hooks` is copied. 0 or -errno.
+ * For the instances of `plan`, whose grants are complete, and a NIC that is
+ * told `nic`, or none if that is NULL; writes the files of both. `nic` is
+ * borrowed, and its generation counted up where a running NIC has to hear of
+ * it. `hooks` is copied. 0 or -errno.
  */
 int supervisor_create(struct supervisor **out, sd_event *event,
 	const struct rundir *dir, const struct plan *plan,
-	const struct supervisor_hooks *hooks);
+	struct softnic_tables *nic, const struct supervisor_hooks *hooks);
 
 /*
  * Start all instances; with `adopt`, take over those that run, and start the
@@ -93,18 +108,25 @@ int supervisor_create(struct supervisor **out, sd_event *event,
  */
 int supervisor_start(struct supervisor *sup, bool adopt);
 
-/* Hand the grants of a compatible plan to all. Borrows `plan` from here on. */
+/* Hand the grants of a compatible plan to all instances. Borrows `plan` from
+ * here on. */
 int supervisor_update(struct supervisor *sup, const struct plan *plan);
 
-/* How many instances serve. */
-unsigned int supervisor_serving(const struct supervisor *sup);
+/*
+ * The NIC's tables have changed: hand them over, unless it has them already.
+ * Without a NIC nothing is done. 0 or -errno.
+ */
+int supervisor_update_nic(struct supervisor *sup);
 
-/* Instance i of the plan. */
+/* Do all instances serve, and the NIC? */
+bool supervisor_all_serve(const struct supervisor *sup);
+
+/* Instance i of the plan; SUPERVISOR_NIC: the NIC, or NULL. */
 const struct supervised *supervisor_get(
 	const struct supervisor *sup, uint32_t i);
 
 /*
- * End all instances: ask, wait for two seconds at the most, kill. Blocks.
+ * End all: ask, wait for two seconds at the most, kill. Blocks.
  */
 void supervisor_stop(struct supervisor *sup);
 

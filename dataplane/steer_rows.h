@@ -51,6 +51,7 @@ enum steer_tx_drop {
 	STEER_TX_BUCKET,   /* a bucket of another instance */
 	STEER_TX_MAC,      /* source MAC is not the uplink's */
 	STEER_TX_RATE,     /* beyond a rate, where rates are policed */
+	STEER_TX_SHARE,    /* beyond its share of an uplink that is full */
 	STEER_TX_DROPS,
 };
 

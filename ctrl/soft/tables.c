@@ -8,8 +8,12 @@
 
 #include "ctrl/rows.h"
 
+/*
+ * Packet buffers are 2.4 KiB: 4,096 in the NIC's hands and as many for each
+ * queue's rings. The base has room for what DPDK and its vhost take.
+ */
 #define MEMORY_BASE_MB  64
-#define MEMORY_QUEUE_MB 8
+#define MEMORY_QUEUE_MB 10
 
 _Static_assert(CONFIG_SOFT_VNICS_MAX == SOFTNIC_VNICS_MAX, "as the NIC has");
 _Static_assert(CONFIG_UPLINKS_MAX <= SOFTNIC_UPLINKS_MAX, "any config fits");

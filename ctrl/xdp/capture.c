@@ -14,9 +14,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -28,72 +26,16 @@
 #define BUFFER_PAGES 256 /* per CPU */
 #define WAIT_MS      10
 
-/* The header of a pcap file, and of a packet in it; host byte order. */
-struct pcap_file {
-	uint32_t magic;
-	uint16_t major, minor;
-	int32_t zone;
-	uint32_t accuracy;
-	uint32_t snap;
-	uint32_t link_type;
-};
-
-struct pcap_packet {
-	uint32_t s, ns;
-	uint32_t kept, length;
-};
-
-_Static_assert(sizeof(struct pcap_file) == 24, "as in the file");
-_Static_assert(sizeof(struct pcap_packet) == 16, "as in the file");
-
-#define PCAP_MAGIC_NS   0xa1b23c4du
-#define PCAP_ETHERNET   1
-#define PCAP_SNAP_BYTES 262144
-
 struct capture {
-	const struct xdp_capture_options *options;
-	struct xdp_capture_result *result;
-	FILE *out;
+	const struct capture_options *options;
+	struct pcap pcap;
+	uint64_t lost;
 	uint32_t vnic;
-	int64_t clock_offset_ns; /* CLOCK_REALTIME less CLOCK_MONOTONIC */
-	bool ended;
 	int lock, captures;
 	struct xdp_vnic *vnics; /* mapped */
 	unsigned int n_vnics;
 	struct perf_buffer *buffer;
 };
-
-static int64_t
-clock_ns(clockid_t id)
-{
-	struct timespec t;
-
-	clock_gettime(id, &t);
-	return t.tv_sec * 1000000000ll + t.tv_nsec;
-}
-
-static void
-write_packet(struct capture *c, const struct xdp_capture *head,
-	const void *frame, uint32_t have)
-{
-	uint64_t ns = head->time_ns + (uint64_t)c->clock_offset_ns;
-	uint32_t snap = c->options->snap_bytes;
-	struct pcap_packet p = {
-		.s = (uint32_t)(ns / 1000000000),
-		.ns = (uint32_t)(ns % 1000000000),
-		.kept = snap && snap < have ? snap : have,
-		.length = head->length,
-	};
-
-	if (fwrite(&p, sizeof(p), 1, c->out) != 1 ||
-		fwrite(frame, 1, p.kept, c->out) != p.kept) {
-		c->ended = true;
-		return;
-	}
-	c->result->packets++;
-	if (c->result->packets == c->options->max_packets)
-		c->ended = true;
-}
 
 /* The copy's size is rounded up; the header has the frame's. */
 static void
@@ -104,14 +46,15 @@ on_sample(void *ctx, int cpu, void *data, __u32 size)
 	uint32_t have;
 
 	(void)cpu;
-	if (size < sizeof(head) || c->ended)
+	if (size < sizeof(head))
 		return;
 	memcpy(&head, data, sizeof(head));
 	have = size - (uint32_t)sizeof(head);
 	if (have > head.length)
 		have = head.length;
 	if (head.vnic == c->vnic && (head.drop < 0 || c->options->drops))
-		write_packet(c, &head, (char *)data + sizeof(head), have);
+		pcap_write(&c->pcap, head.time_ns, (char *)data + sizeof(head),
+			have, head.length);
 }
 
 static void
@@ -120,21 +63,7 @@ on_lost(void *ctx, int cpu, __u64 n)
 	struct capture *c = ctx;
 
 	(void)cpu;
-	c->result->lost += n;
-}
-
-static int
-write_file_header(FILE *out)
-{
-	struct pcap_file f = {
-		.magic = PCAP_MAGIC_NS,
-		.major = 2,
-		.minor = 4,
-		.snap = PCAP_SNAP_BYTES,
-		.link_type = PCAP_ETHERNET,
-	};
-
-	return fwrite(&f, sizeof(f), 1, out) == 1 && !fflush(out) ? 0 : -EIO;
+	c->lost += n;
 }
 
 /* Devices are recorded in the order of VNICs; the record is read backwards. */
@@ -201,20 +130,6 @@ map_vnics(struct capture *c, const char *run_dir)
 	return err;
 }
 
-static int
-take_lock(struct capture *c, const char *run_dir)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "%s/capture.lock", run_dir);
-	c->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (c->lock < 0)
-		return -errno;
-	if (flock(c->lock, LOCK_EX | LOCK_NB))
-		return errno == EWOULDBLOCK ? -EBUSY : -errno;
-	return 0;
-}
-
 /* The buffers leave the array when the descriptor that put them in goes. */
 static int
 make_buffer(struct capture *c, const char *run_dir)
@@ -235,7 +150,9 @@ open_all(struct capture *c, const char *run_dir, const char *name)
 	if (!err)
 		err = find_vnic(run_dir, name, c->n_vnics, &c->vnic);
 	if (!err)
-		err = take_lock(c, run_dir);
+		c->lock = capture_lock(run_dir);
+	if (!err && c->lock < 0)
+		err = c->lock;
 	return err ? err : make_buffer(c, run_dir);
 }
 
@@ -279,53 +196,31 @@ read_packets(struct capture *c)
 	bool stop = false;
 	int err = 0;
 
-	while (!c->ended && !stop && !err) {
+	while (!c->pcap.ended && !stop && !err) {
 		stop = stop_asked(c);
 		err = perf_buffer__consume(c->buffer);
-		if (fflush(c->out))
-			c->ended = true;
+		pcap_flush(&c->pcap);
 	}
 	return err < 0 ? err : 0;
 }
 
-static int
-explain(int err, const char *name, char *why, size_t len)
-{
-	if (err == -ENOENT)
-		snprintf(why, len,
-			"no VNIC %s here; carryall status lists them", name);
-	else if (err == -EBUSY)
-		snprintf(why, len,
-			"another capture of this appliance is running");
-	else if (err == -EPERM || err == -EACCES)
-		snprintf(why, len, "not permitted; run as root");
-	else
-		snprintf(why, len, "cannot capture: %s", strerror(-err));
-	return err;
-}
-
 int
 xdp_capture(const char *run_dir, const char *name,
-	const struct xdp_capture_options *options, FILE *out,
-	struct xdp_capture_result *result, char *why, size_t len)
+	const struct capture_options *options, FILE *out,
+	struct capture_result *result, char *why, size_t len)
 {
-	struct capture c = { .options = options,
-		.result = result,
-		.out = out,
-		.lock = -1,
-		.captures = -1 };
+	struct capture c = { .options = options, .lock = -1, .captures = -1 };
 	int err = open_all(&c, run_dir, name);
 
-	memset(result, 0, sizeof(*result));
-	c.clock_offset_ns =
-		clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
 	if (!err)
-		err = write_file_header(out);
+		err = pcap_begin(&c.pcap, out, options);
 	if (!err) {
 		set_flag(&c, 1);
 		err = read_packets(&c);
 		set_flag(&c, 0);
 	}
 	close_all(&c);
-	return err ? explain(err, name, why, len) : 0;
+	result->packets = c.pcap.packets;
+	result->lost = c.lost;
+	return err ? capture_explain(err, name, why, len) : 0;
 }

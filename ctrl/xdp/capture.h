@@ -6,21 +6,9 @@
 #ifndef CARRYALL_XDP_CAPTURE_H
 #define CARRYALL_XDP_CAPTURE_H
 
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 
-struct xdp_capture_options {
-	uint32_t snap_bytes;  /* most bytes kept of a frame; 0: all */
-	uint64_t max_packets; /* end after so many; 0: no end */
-	bool drops;           /* those that are dropped too */
-	int stop_fd;          /* end when it is readable; or -1 */
-};
-
-struct xdp_capture_result {
-	uint64_t packets; /* written */
-	uint64_t lost;    /* not copied, as the reader was too slow */
-};
+#include "ctrl/pcap.h"
 
 /*
  * Write what goes to and from VNIC `name` ("web.0") of the appliance under
@@ -35,7 +23,7 @@ struct xdp_capture_result {
  * VNIC, -EBUSY another capture, -EPERM not root, -EIO.
  */
 int xdp_capture(const char *run_dir, const char *name,
-	const struct xdp_capture_options *options, FILE *out,
-	struct xdp_capture_result *result, char *why, size_t len);
+	const struct capture_options *options, FILE *out,
+	struct capture_result *result, char *why, size_t len);
 
 #endif

@@ -25,21 +25,35 @@ static const char *const vnic_drop_name[XDP_VNIC_DROPS] = {
 	[XDP_DROP_TX(STEER_TX_BUCKET)] = "tx_bucket",
 	[XDP_DROP_TX(STEER_TX_MAC)] = "tx_mac",
 	[XDP_DROP_TX(STEER_TX_RATE)] = "tx_rate",
+	[XDP_DROP_TX(STEER_TX_SHARE)] = "tx_share",
 };
 
 static const char *const uplink_drop_name[XDP_UPLINK_DROPS] = {
 	[XDP_DROP_FRAGMENT] = "fragment",
 	[XDP_DROP_FRAGMENT_UNKNOWN] = "fragment_unknown",
 	[XDP_COUNT_VLAN] = "vlan",
+	[XDP_DROP_NIC_DOWN] = "nic_down",
 };
 
-static void
-add_drop(struct provider_counters *c, const char *name, uint64_t count)
+void
+counters_add(struct provider_counters *c, const char *name, uint64_t count)
 {
-	if (c->n_drops == PROVIDER_DROPS_MAX)
+	unsigned int i = 0;
+
+	while (i < c->n_drops && strcmp(c->drop[i].name, name))
+		i++;
+	if (i == PROVIDER_DROPS_MAX)
 		return;
-	c->drop[c->n_drops].name = name;
-	c->drop[c->n_drops++].count = count;
+	if (i == c->n_drops)
+		c->drop[c->n_drops++].count = 0;
+	c->drop[i].name = name;
+	c->drop[i].count += count;
+}
+
+const char *
+counters_tx_name(enum steer_tx_drop reason)
+{
+	return vnic_drop_name[XDP_DROP_TX(reason)];
 }
 
 /* Row `i` of a per-CPU map of `words` counters, all CPUs' added up. */
@@ -72,9 +86,9 @@ add_device_drops(struct provider *p, uint32_t i, struct provider_counters *c)
 	const char *name = p->plan->instances[i].name;
 	struct link_info info;
 
-	add_drop(c, "no_socket", device_stat(name, "rx_queue_0_xdp_drops"));
+	counters_add(c, "no_socket", device_stat(name, "rx_queue_0_xdp_drops"));
 	if (!link_find(p->nl, name, &info))
-		add_drop(c, "rx_full", info.rx_dropped);
+		counters_add(c, "rx_full", info.rx_dropped);
 }
 
 int
@@ -92,7 +106,7 @@ xdp_vnic_counters(struct provider *p, uint32_t i, struct provider_counters *c)
 	c->tx_packets = t.tx_packets;
 	c->tx_bytes = t.tx_bytes;
 	for (int k = 0; k < XDP_VNIC_DROPS; k++)
-		add_drop(c, vnic_drop_name[k], t.drop[k]);
+		counters_add(c, vnic_drop_name[k], t.drop[k]);
 	add_device_drops(p, i, c);
 	return 0;
 }
@@ -113,6 +127,6 @@ xdp_uplink_counters(struct provider *p, uint32_t i, struct provider_counters *c)
 	c->tx_bytes = t.tx_bytes;
 	c->passed = t.passed;
 	for (int k = 0; k < XDP_UPLINK_DROPS; k++)
-		add_drop(c, uplink_drop_name[k], t.drop[k]);
+		counters_add(c, uplink_drop_name[k], t.drop[k]);
 	return 0;
 }

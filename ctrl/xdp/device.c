@@ -139,6 +139,17 @@ device_stat(const char *device, const char *name)
 	return value;
 }
 
+unsigned int
+device_queues(const char *device)
+{
+	struct ethtool_channels c = { .cmd = ETHTOOL_GCHANNELS };
+	unsigned int n = 0;
+
+	if (!ethtool_call(device, &c))
+		n = c.rx_count + c.combined_count;
+	return n ? n : 1;
+}
+
 /* Merged packets cannot be sent on: they are longer than any MTU. */
 static int
 check_features(const char *device, const struct features *f,

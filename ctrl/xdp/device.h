@@ -23,6 +23,9 @@ int device_check(struct nl_sock *nl, const char *device, bool ours,
 /* "native", "generic" or "none": how the device's program is attached. */
 const char *device_mode(int ifindex);
 
+/* How many receive queues it has in use; 1 if it does not say. */
+unsigned int device_queues(const char *device);
+
 /* The device's own statistic `name` (ethtool -S), 0 if it has none such. */
 uint64_t device_stat(const char *device, const char *name);
 

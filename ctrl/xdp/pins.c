@@ -18,6 +18,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "softlink.skel.h"
 #include "uplink.skel.h"
 #include "vnic.skel.h"
 #include "xsk.skel.h"
@@ -34,6 +35,9 @@ static const char *const map_name[PINS_MAPS] = {
 	[PINS_UPLINKS] = "uplinks",
 	[PINS_VNICS] = "vnics",
 	[PINS_RATES] = "rates",
+	[PINS_METERS] = "meters",
+	[PINS_SHARES] = "shares",
+	[PINS_QUEUES] = "queues",
 	[PINS_FRAGMENTS] = "fragments",
 	[PINS_VNIC_COUNTERS] = "vnic_counters",
 	[PINS_UPLINK_COUNTERS] = "uplink_counters",
@@ -152,12 +156,16 @@ map_rows(enum pins_map map, const struct plan *plan)
 	case PINS_UPLINKS:
 	case PINS_UPLINK_COUNTERS:
 	case PINS_TO_UPLINK:
+	case PINS_SHARES:
+	case PINS_QUEUES:
 		return plan->config->n_uplinks;
 	case PINS_VNICS:
 	case PINS_VNIC_COUNTERS:
 	case PINS_TO_VNIC:
-	case PINS_RATES:
 		return plan->n_instances;
+	case PINS_RATES:
+	case PINS_METERS:
+		return plan->n_instances + plan->config->n_functions;
 	default:
 		return 0;
 	}
@@ -209,12 +217,19 @@ static int
 map_shared(struct pins *pins, const struct plan *plan)
 {
 	pins->n_vnics = plan->n_instances;
+	pins->n_functions = plan->config->n_functions;
 	pins->n_uplinks = plan->config->n_uplinks;
 	pins->vnics = map_memory(
 		pins->map[PINS_VNICS], sizeof(*pins->vnics), pins->n_vnics);
 	pins->uplinks = map_memory(pins->map[PINS_UPLINKS],
 		sizeof(*pins->uplinks), pins->n_uplinks);
-	return pins->vnics && pins->uplinks ? 0 : -ENOMEM;
+	pins->rates = map_memory(pins->map[PINS_RATES], sizeof(*pins->rates),
+		pins->n_vnics + pins->n_functions);
+	pins->shares = map_memory(
+		pins->map[PINS_SHARES], sizeof(*pins->shares), pins->n_uplinks);
+	return pins->vnics && pins->uplinks && pins->rates && pins->shares
+		       ? 0
+		       : -ENOMEM;
 }
 
 static int
@@ -244,6 +259,7 @@ write_meta(struct pins *pins, const struct plan *plan)
 		.seed = plan->seed,
 		.n_uplinks = plan->config->n_uplinks,
 		.n_vnics = plan->n_instances,
+		.n_functions = plan->config->n_functions,
 		.n_entries = plan->n_entries,
 	};
 	__u32 zero = 0;
@@ -286,7 +302,7 @@ pins_get(const char *run_dir, enum pins_map map)
 static int
 check_meta(struct pins *pins, const struct plan *plan, char *why, size_t len)
 {
-	struct xdp_meta m;
+	struct xdp_meta m = { 0 };
 	__u32 zero = 0;
 
 	if (bpf_map_lookup_elem(pins->map[PINS_META], &zero, &m))
@@ -294,37 +310,46 @@ check_meta(struct pins *pins, const struct plan *plan, char *why, size_t len)
 	if (m.version == XDP_VERSION && m.seed == plan->seed &&
 		m.n_uplinks == plan->config->n_uplinks &&
 		m.n_vnics == plan->n_instances &&
+		m.n_functions == plan->config->n_functions &&
 		m.n_entries == plan->n_entries)
 		return 0;
 	snprintf(why, len,
-		"what runs was made for %u uplinks, %u instances and %u "
-		"buckets%s; stop it and start anew",
-		m.n_uplinks, m.n_vnics, m.n_entries,
+		"what runs was made for %u uplinks, %u functions, %u "
+		"instances and %u buckets%s; stop it and start anew",
+		m.n_uplinks, m.n_functions, m.n_vnics, m.n_entries,
 		m.version != XDP_VERSION ? " by another version"
 		: m.seed != plan->seed   ? " with another seed"
 					 : "");
 	return -EBUSY;
 }
 
+static int
+open_map(struct pins *pins, enum pins_map map, const char *run_dir, char *why,
+	size_t len)
+{
+	pins->map[map] = pins_get(run_dir, map);
+	if (pins->map[map] >= 0)
+		return 0;
+	snprintf(why, len,
+		"nothing to adopt: %s/" DIR_NAME
+		"/%s: %s (a mount namespace of its own hides it); "
+		"stop what runs and start anew",
+		run_dir, map_name[map], strerror(-pins->map[map]));
+	return pins->map[map];
+}
+
+/* What runs is asked first whose it is: another version has other maps. */
 int
 pins_open(struct pins *pins, const struct plan *plan, const char *run_dir,
 	char *why, size_t len)
 {
-	int err;
+	int err = open_map(pins, PINS_META, run_dir, why, len);
 
-	for (int i = 0; i < PINS_MAPS; i++) {
-		pins->map[i] = pins_get(run_dir, i);
-		if (pins->map[i] >= 0)
-			continue;
-		err = pins->map[i];
-		snprintf(why, len,
-			"nothing to adopt: %s/" DIR_NAME
-			"/%s: %s (a mount namespace of its own hides it); "
-			"stop what runs and start anew",
-			run_dir, map_name[i], strerror(-err));
-		return err;
-	}
-	err = check_meta(pins, plan, why, len);
+	if (!err)
+		err = check_meta(pins, plan, why, len);
+	for (int i = 0; i < PINS_MAPS && !err; i++)
+		if (i != PINS_META)
+			err = open_map(pins, i, run_dir, why, len);
 	return err ? err : map_shared(pins, plan);
 }
 
@@ -338,6 +363,12 @@ pins_close(struct pins *pins)
 		munmap(pins->vnics, sizeof(*pins->vnics) * pins->n_vnics);
 	if (pins->uplinks)
 		munmap(pins->uplinks, sizeof(*pins->uplinks) * pins->n_uplinks);
+	if (pins->rates)
+		munmap(pins->rates,
+			sizeof(*pins->rates) *
+				(pins->n_vnics + pins->n_functions));
+	if (pins->shares)
+		munmap(pins->shares, sizeof(*pins->shares) * pins->n_uplinks);
 	pins_init(pins);
 }
 
@@ -357,6 +388,19 @@ attach(struct bpf_program *prog, const char *path, int ifindex, bool generic)
 	return err;
 }
 
+/* Load `prog` of `obj` on our maps, and attach it by a link pinned at `path`.
+ */
+static int
+load_and_attach(const struct pins *pins, struct bpf_object *obj,
+	struct bpf_program *prog, const char *path, int ifindex, bool generic)
+{
+	int err = reuse_maps(obj, pins);
+
+	if (!err)
+		err = bpf_object__load(obj);
+	return err ? err : attach(prog, path, ifindex, generic);
+}
+
 int
 pins_attach_uplink(struct pins *pins, const struct plan *plan,
 	const char *run_dir, unsigned int i, int ifindex, bool generic)
@@ -370,12 +414,28 @@ pins_attach_uplink(struct pins *pins, const struct plan *plan,
 	skel->rodata->uplink_index = i;
 	skel->rodata->seed = plan->seed;
 	link_path(path, run_dir, "uplink", i);
-	err = reuse_maps(skel->obj, pins);
-	if (!err)
-		err = uplink_bpf__load(skel);
-	if (!err)
-		err = attach(skel->progs.uplink_rx, path, ifindex, generic);
+	err = load_and_attach(
+		pins, skel->obj, skel->progs.uplink_rx, path, ifindex, generic);
 	uplink_bpf__destroy(skel);
+	return err;
+}
+
+int
+pins_attach_softlink(struct pins *pins, const struct plan *plan,
+	const char *run_dir, unsigned int i, int ifindex, bool generic)
+{
+	struct softlink_bpf *skel = softlink_bpf__open();
+	char path[PATH_MAX];
+	int err;
+
+	if (!skel)
+		return -errno;
+	skel->rodata->uplink_index = i;
+	skel->rodata->seed = plan->seed;
+	link_path(path, run_dir, "uplink", i);
+	err = load_and_attach(pins, skel->obj, skel->progs.xsk_def_prog, path,
+		ifindex, generic);
+	softlink_bpf__destroy(skel);
 	return err;
 }
 
@@ -391,14 +451,12 @@ pins_attach_vnic(struct pins *pins, const struct plan *plan,
 		return -errno;
 	skel->rodata->vnic_index = i;
 	skel->rodata->function_index = plan->instances[i].function;
+	skel->rodata->n_vnics = plan->n_instances;
 	skel->rodata->seed = plan->seed;
 	link_path(path, run_dir, "vnic", i);
 	unlink(path);
-	err = reuse_maps(skel->obj, pins);
-	if (!err)
-		err = vnic_bpf__load(skel);
-	if (!err)
-		err = attach(skel->progs.vnic_tx, path, ifindex, generic);
+	err = load_and_attach(
+		pins, skel->obj, skel->progs.vnic_tx, path, ifindex, generic);
 	vnic_bpf__destroy(skel);
 	return err;
 }

@@ -26,6 +26,9 @@ enum pins_map {
 	PINS_UPLINKS,
 	PINS_VNICS,
 	PINS_RATES,
+	PINS_METERS,
+	PINS_SHARES,
+	PINS_QUEUES,
 	PINS_FRAGMENTS,
 	PINS_VNIC_COUNTERS,
 	PINS_UPLINK_COUNTERS,
@@ -36,10 +39,12 @@ enum pins_map {
 };
 
 struct pins {
-	int map[PINS_MAPS];         /* descriptors, or -1 */
-	struct xdp_vnic *vnics;     /* mapped, n_vnics */
-	struct xdp_uplink *uplinks; /* mapped, n_uplinks */
-	unsigned int n_vnics, n_uplinks;
+	int map[PINS_MAPS];           /* descriptors, or -1 */
+	struct xdp_vnic *vnics;       /* mapped, n_vnics */
+	struct xdp_uplink *uplinks;   /* mapped, n_uplinks */
+	struct police_rate *rates;    /* mapped, n_vnics + n_functions */
+	struct police_shares *shares; /* mapped, n_uplinks */
+	unsigned int n_vnics, n_functions, n_uplinks;
 };
 
 /* No descriptor, nothing mapped: what pins_close() may be called on. */
@@ -70,10 +75,13 @@ void pins_close(struct pins *pins);
 int pins_get(const char *run_dir, enum pins_map map);
 
 /*
- * Load uplink `i`'s (VNIC `i`'s) program on the maps of `pins`, attach it to
- * the device `ifindex` in native or generic mode, and pin the link.
+ * Load uplink `i`'s (with a NIC in software: softlink; VNIC `i`'s) program on
+ * the maps of `pins`, attach it to the device `ifindex` in native or generic
+ * mode, and pin the link.
  */
 int pins_attach_uplink(struct pins *pins, const struct plan *plan,
+	const char *run_dir, unsigned int i, int ifindex, bool generic);
+int pins_attach_softlink(struct pins *pins, const struct plan *plan,
 	const char *run_dir, unsigned int i, int ifindex, bool generic);
 int pins_attach_vnic(struct pins *pins, const struct plan *plan,
 	const char *run_dir, unsigned int i, int ifindex, bool generic);

@@ -17,132 +17,13 @@
  * Synchronisation: one thread. The programs read the tables at any time, so
  * each row and each word is written alone and is right by itself.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
-
 #include "ctrl/xdp/device.h"
 #include "ctrl/xdp/internal.h"
-#include "ctrl/xdp/record.h"
-#include "ctrl/xdp/tables.h"
-
-static void xdp_purge(const char *run_dir);
-
-/* Lines that libbpf prints say less than our own; errors come as codes. */
-static int
-be_quiet(enum libbpf_print_level level, const char *format, va_list ap)
-{
-	(void)level;
-	(void)format;
-	(void)ap;
-	return 0;
-}
-
-static void
-close_all(struct provider *p)
-{
-	pins_close(&p->pins);
-	link_close(p->nl);
-	free(p);
-}
-
-static struct provider *
-open_empty(const struct plan *plan, const char *run_dir, int *err)
-{
-	struct provider *p = calloc(1, sizeof(*p));
-	int n_cpus = libbpf_num_possible_cpus();
-
-	if (!p || n_cpus < 0) {
-		*err = p ? n_cpus : -ENOMEM;
-		free(p);
-		return NULL;
-	}
-	p->plan = plan;
-	p->n_cpus = (unsigned int)n_cpus;
-	snprintf(p->run_dir, sizeof(p->run_dir), "%s", run_dir);
-	pins_init(&p->pins);
-	p->nl = link_open(err);
-	if (p->nl)
-		return p;
-	free(p);
-	return NULL;
-}
-
-/* Look at every uplink; the first warning is handed up. */
-static int
-check_uplinks(struct provider *p, bool ours, char *why, size_t len)
-{
-	char text[256];
-	int err = 0;
-
-	why[0] = '\0';
-	for (unsigned int i = 0; i < p->plan->config->n_uplinks && !err; i++) {
-		const struct config_uplink *u = &p->plan->config->uplinks[i];
-
-		err = device_check(p->nl, u->device, ours, &p->uplink[i], text,
-			sizeof(text));
-		if (text[0] && (err || !why[0]))
-			snprintf(why, len, "uplink %s: %s", u->name, text);
-		if (p->uplink[i].mtu > p->mtu)
-			p->mtu = p->uplink[i].mtu;
-	}
-	return err;
-}
-
-/* The MAC addresses that frames of an uplink have, in one row each. */
-static int
-fill_uplinks(struct provider *p)
-{
-	for (uint32_t i = 0; i < p->plan->config->n_uplinks; i++) {
-		memcpy(p->pins.uplinks[i].mac, p->uplink[i].mac,
-			sizeof(p->pins.uplinks[i].mac));
-		if (bpf_map_update_elem(p->pins.map[PINS_TO_UPLINK], &i,
-			    &p->uplink[i].index, BPF_ANY))
-			return -errno;
-	}
-	return 0;
-}
-
-static int
-explain(int err, const char *what, char *why, size_t len)
-{
-	if (err == -EPERM)
-		snprintf(why, len, "%s: not permitted; run as root", what);
-	else if (err == -E2BIG)
-		snprintf(why, len,
-			"%s: more than %d services, %d SNAT addresses or %d "
-			"addresses in all",
-			what, XDP_SERVICES_MAX, XDP_SNAT_MAX, XDP_HOSTS_MAX);
-	else if (err)
-		snprintf(why, len, "%s: %s", what, strerror(-err));
-	return err;
-}
-
-static int
-make_tables(struct provider *p, char *why, size_t len)
-{
-	int err = explain(
-		pins_mount(p->run_dir), "cannot mount a bpffs", why, len);
-
-	if (!err)
-		err = explain(pins_create(&p->pins, p->plan, p->run_dir),
-			"cannot load the BPF programs", why, len);
-	if (!err)
-		err = explain(tables_sync(&p->pins, p->plan, p->mtu),
-			"cannot fill the tables", why, len);
-	if (!err)
-		err = explain(
-			fill_uplinks(p), "cannot enter the uplinks", why, len);
-	if (!err)
-		err = explain(pins_write_xsk(p->run_dir),
-			"cannot write the VNIC's program", why, len);
-	return err;
-}
 
 static int
 make_devices(struct provider *p, char *why, size_t len)
@@ -154,44 +35,6 @@ make_devices(struct provider *p, char *why, size_t len)
 	return err;
 }
 
-/* Errors that a driver's lack of native XDP shows itself by. */
-static bool
-try_generic(enum config_xdp_mode mode, int err)
-{
-	return mode == CONFIG_XDP_AUTO && err != -EBUSY && err != -EPERM &&
-	       err != -EEXIST;
-}
-
-static int
-attach_uplink(struct provider *p, unsigned int i, char *why, size_t len)
-{
-	const struct config_uplink *u = &p->plan->config->uplinks[i];
-	bool generic = u->mode == CONFIG_XDP_GENERIC;
-	int index = p->uplink[i].index;
-	int err = pins_attach_uplink(
-		&p->pins, p->plan, p->run_dir, i, index, generic);
-
-	if (err && !generic && try_generic(u->mode, err)) {
-		generic = true;
-		err = pins_attach_uplink(
-			&p->pins, p->plan, p->run_dir, i, index, generic);
-	}
-	p->generic |= generic;
-	if (err == -EBUSY)
-		snprintf(why, len,
-			"uplink %s: %s has got another XDP program "
-			"meanwhile (bpftool net tells whose)",
-			u->name, u->device);
-	else if (err)
-		snprintf(why, len,
-			"uplink %s: cannot attach to %s in %s mode: %s; its "
-			"MTU %u may be too large (ip link set dev %s mtu "
-			"1500), or set mode = \"generic\"",
-			u->name, u->device, generic ? "generic" : "native",
-			strerror(-err), p->uplink[i].mtu, u->device);
-	return err;
-}
-
 /*
  * VNICs come after the uplinks: a device that has no native mode cannot be
  * redirected to from native mode either.
@@ -199,77 +42,26 @@ attach_uplink(struct provider *p, unsigned int i, char *why, size_t len)
 static int
 attach_all(struct provider *p, char *why, size_t len)
 {
-	int err = 0;
+	int err = uplinks_attach(p, why, len);
 
-	for (uint32_t i = 0; i < p->plan->config->n_uplinks && !err; i++)
-		err = attach_uplink(p, i, why, len);
 	for (uint32_t i = 0; i < p->plan->n_instances && !err; i++)
 		err = vnic_attach(p, i, why, len);
 	return err;
 }
 
 static int
-add_address(struct provider *p, const struct plan_steer *s)
-{
-	const struct link_info *up = &p->uplink[s->target.uplink];
-	const struct config_uplink *u =
-		&p->plan->config->uplinks[s->target.uplink];
-	struct record_entry e = { .addr = s->key.addr, .is_addr = 1 };
-	int err = link_has_addr(p->nl, &s->key.addr);
-
-	if (err)
-		return err < 0 ? err : 0;
-	e.prefix = ip_addr_is_v4(&s->key.addr) ? 32 : 128;
-	if (s->prefix)
-		e.prefix = s->prefix;
-	snprintf(e.device, sizeof(e.device), "%s", u->device);
-	err = record_add(p->run_dir, &e);
-	if (!err)
-		err = link_add_addr(p->nl, up->index, &s->key.addr, e.prefix);
-	return err == -EEXIST ? 0 : err;
-}
-
-static void
-explain_address(const struct provider *p, const struct plan_steer *s, int err,
-	char *why, size_t len)
-{
-	const char *device = p->plan->config->uplinks[s->target.uplink].device;
-	bool v4 = ip_addr_is_v4(&s->key.addr);
-	char text[INET6_ADDRSTRLEN] = "?";
-
-	inet_ntop(v4 ? AF_INET : AF_INET6,
-		v4 ? &s->key.addr.w[3] : &s->key.addr.w[0], text, sizeof(text));
-	snprintf(why, len, "cannot add the address %s to %s: %s%s%s", text,
-		device, strerror(-err),
-		v4 ? "" : "; is IPv6 off? sysctl net.ipv6.conf.",
-		v4 ? "" : device);
-}
-
-static int
-add_addresses(struct provider *p, char *why, size_t len)
-{
-	int err = 0;
-
-	for (unsigned int i = 0; i < p->plan->n_steers && !err; i++) {
-		const struct plan_steer *s = &p->plan->steers[i];
-
-		err = add_address(p, s);
-		if (err)
-			explain_address(p, s, err, why, len);
-	}
-	return err;
-}
-
-static int
 make(struct provider *p, char *why, size_t len)
 {
-	int err = make_tables(p, why, len);
+	int err = uplinks_make_tables(p, why, len);
 
+	if (!err)
+		err = uplinks_explain(pins_write_xsk(p->run_dir),
+			"cannot write the VNIC's program", why, len);
 	if (!err)
 		err = make_devices(p, why, len);
 	if (!err)
 		err = attach_all(p, why, len);
-	return err ? err : add_addresses(p, why, len);
+	return err ? err : uplinks_add_addresses(p, why, len);
 }
 
 static int
@@ -278,37 +70,24 @@ create_new(struct provider *p, char *why, size_t len)
 	char warning[256];
 	int err;
 
-	xdp_purge(p->run_dir);
-	err = check_uplinks(p, false, why, len);
+	uplinks_purge(p->run_dir);
+	err = uplinks_check(p, false, why, len);
 	if (err)
 		return err;
 	snprintf(warning, sizeof(warning), "%.255s", why);
 	err = make(p, why, len);
 	if (err)
-		xdp_purge(p->run_dir);
+		uplinks_purge(p->run_dir);
 	else
 		snprintf(why, len, "%s", warning);
 	return err;
 }
 
-/* Every link of the plan must be there, each on its device. */
 static int
-find_links(struct provider *p, char *why, size_t len)
+find_vnics(struct provider *p, char *why, size_t len)
 {
 	int err = 0;
 
-	for (unsigned int i = 0; i < p->plan->config->n_uplinks && !err; i++) {
-		err = pins_check_link(
-			p->run_dir, "uplink", i, p->uplink[i].index);
-		if (err)
-			snprintf(why, len,
-				"nothing to adopt: uplink %s is another "
-				"device now, or has lost its program; stop "
-				"what runs and start anew",
-				p->plan->config->uplinks[i].name);
-		else if (!strcmp(device_mode(p->uplink[i].index), "generic"))
-			p->generic = true;
-	}
 	for (uint32_t i = 0; i < p->plan->n_instances && !err; i++)
 		err = vnic_find(p, i, why, len);
 	return err;
@@ -319,41 +98,48 @@ static int
 adopt_old(struct provider *p, char *why, size_t len)
 {
 	char warning[256];
-	int err = check_uplinks(p, true, why, len);
+	int err = uplinks_check(p, true, why, len);
 
 	if (err)
 		return err;
 	snprintf(warning, sizeof(warning), "%.255s", why);
-	err = pins_open(&p->pins, p->plan, p->run_dir, why, len);
+	err = uplinks_adopt(p, why, len);
 	if (!err)
-		err = find_links(p, why, len);
+		err = find_vnics(p, why, len);
 	if (!err)
-		err = explain(tables_sync(&p->pins, p->plan, p->mtu),
-			"cannot fill the tables", why, len);
+		err = uplinks_sync(p, why, len);
 	if (!err)
-		err = explain(
-			fill_uplinks(p), "cannot enter the uplinks", why, len);
-	if (!err)
-		err = add_addresses(p, why, len);
+		err = uplinks_add_addresses(p, why, len);
 	if (!err)
 		snprintf(why, len, "%s", warning);
 	return err;
+}
+
+static void
+xdp_detach(struct provider *p)
+{
+	uplinks_close(p);
+	free(p);
 }
 
 static int
 xdp_create(struct provider **out, const struct plan *plan, const char *run_dir,
 	bool adopt, char *why, size_t len)
 {
-	struct provider *p;
-	int err = 0;
+	struct provider *p = calloc(1, sizeof(*p));
+	int err = -ENOMEM;
 
-	libbpf_set_print(be_quiet);
-	p = open_empty(plan, run_dir, &err);
-	if (!p)
-		return explain(err, "cannot talk to the kernel", why, len);
+	if (p) {
+		p->attach = pins_attach_uplink;
+		err = uplinks_open(p, plan, run_dir, why, len);
+	}
+	if (err) {
+		free(p);
+		return err;
+	}
 	err = adopt ? adopt_old(p, why, len) : create_new(p, why, len);
 	if (err)
-		close_all(p);
+		xdp_detach(p);
 	else
 		*out = p;
 	return err;
@@ -370,121 +156,24 @@ xdp_devargs(struct provider *p, uint32_t vnic, char *buf, size_t len)
 		p->plan->instances[vnic].name, p->run_dir);
 }
 
-/* An uplink's MAC address may have been changed meanwhile. */
-static int
-reread_uplinks(struct provider *p)
-{
-	for (unsigned int i = 0; i < p->plan->config->n_uplinks; i++) {
-		const char *device = p->plan->config->uplinks[i].device;
-		int err = link_find(p->nl, device, &p->uplink[i]);
-
-		if (err)
-			return err;
-	}
-	return fill_uplinks(p);
-}
-
-/* Take away an address that we added and the new plan does without. */
-static void
-remove_unplanned(void *ctx, const struct record_entry *e)
-{
-	struct provider *p = ctx;
-	struct link_info info;
-
-	if (!e->is_addr)
-		return;
-	for (unsigned int i = 0; i < p->plan->n_steers; i++)
-		if (ip_addr_eq(&p->plan->steers[i].key.addr, &e->addr))
-			return;
-	if (!link_find(p->nl, e->device, &info))
-		link_remove_addr(p->nl, info.index, &e->addr, e->prefix);
-	record_remove(p->run_dir, e);
-}
-
-/* Tables, uplinks and addresses as `plan` says; from here on it is ours. */
-static int
-take_plan(struct provider *p, const struct plan *plan, char *why, size_t len)
-{
-	int err;
-
-	p->plan = plan;
-	err = explain(tables_sync(&p->pins, plan, p->mtu),
-		"cannot fill the tables", why, len);
-	if (!err)
-		err = explain(reread_uplinks(p), "cannot enter the uplinks",
-			why, len);
-	if (err)
-		return err;
-	record_walk(p->run_dir, remove_unplanned, p);
-	return add_addresses(p, why, len);
-}
-
-/*
- * The caller frees a plan that is refused: whatever fails, the former is the
- * one in force again, as far as the kernel lets us.
- */
-static int
-xdp_update(struct provider *p, const struct plan *plan, char *why, size_t len)
-{
-	const struct plan *former = p->plan;
-	char unheard[256];
-	int err;
-
-	if (plan->n_instances != p->pins.n_vnics ||
-		plan->config->n_uplinks != p->pins.n_uplinks ||
-		plan->n_entries != former->n_entries ||
-		plan->seed != former->seed) {
-		snprintf(why, len, "the new plan has other VNICs or buckets");
-		return -EBUSY;
-	}
-	err = take_plan(p, plan, why, len);
-	if (err && plan != former)
-		take_plan(p, former, unheard, sizeof(unheard));
-	return err;
-}
-
 static const char *
 xdp_uplink_mode(struct provider *p, uint32_t uplink)
 {
 	return device_mode(p->uplink[uplink].index);
 }
 
-static void
-xdp_detach(struct provider *p)
+static struct softnic_tables *
+xdp_nic(struct provider *p)
 {
-	close_all(p);
+	(void)p;
+	return NULL;
 }
 
-static void
-remove_entry(void *ctx, const struct record_entry *e)
+static uint32_t
+xdp_memory_mb(const struct plan *plan)
 {
-	struct nl_sock *nl = ctx;
-	struct link_info info;
-
-	if (link_find(nl, e->device, &info))
-		return;
-	if (e->is_addr)
-		link_remove_addr(nl, info.index, &e->addr, e->prefix);
-	else if (!strcmp(info.kind, "veth") &&
-		 (!info.alias[0] || !strncmp(info.alias, "carryall ", 9)))
-		link_remove(nl, e->device);
-}
-
-/*
- * Addresses first, so that no new traffic comes, then programs, maps,
- * devices. Each step stands alone, so that a second call ends what a first
- * could not.
- */
-static void
-xdp_purge(const char *run_dir)
-{
-	int err;
-	struct nl_sock *nl = link_open(&err);
-
-	if (nl && !record_walk(run_dir, remove_entry, nl))
-		record_clear(run_dir);
-	link_close(nl);
-	pins_unmount(run_dir);
+	(void)plan;
+	return 0;
 }
 
 static void
@@ -493,8 +182,8 @@ xdp_destroy(struct provider *p)
 	char run_dir[sizeof(p->run_dir)];
 
 	memcpy(run_dir, p->run_dir, sizeof(run_dir));
-	close_all(p);
-	xdp_purge(run_dir);
+	xdp_detach(p);
+	uplinks_purge(run_dir);
 }
 
 const struct provider_ops provider_xdp = {
@@ -503,11 +192,13 @@ const struct provider_ops provider_xdp = {
 	.devargs = xdp_devargs,
 	.vnic_up = xdp_vnic_up,
 	.vnic_reset = xdp_vnic_reset,
-	.update = xdp_update,
+	.update = uplinks_update,
 	.vnic_counters = xdp_vnic_counters,
 	.uplink_counters = xdp_uplink_counters,
+	.nic = xdp_nic,
+	.memory_mb = xdp_memory_mb,
 	.uplink_mode = xdp_uplink_mode,
 	.detach = xdp_detach,
 	.destroy = xdp_destroy,
-	.purge = xdp_purge,
+	.purge = uplinks_purge,
 };

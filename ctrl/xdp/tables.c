@@ -8,10 +8,10 @@
 
 #include "ctrl/rows.h"
 
-#define NS_PER_S     1000000000ull
-#define BURST_NS     200000000ull
-#define BURST_FRAMES 64
-#define ETH_HEADER   14
+#define ETH_HEADER 14
+
+_Static_assert(CONFIG_FUNCTIONS_MAX <= POLICE_FUNCTIONS, "a queue for each");
+_Static_assert(GRANT_WEIGHT_MAX <= POLICE_WEIGHT_MAX, "weights fit");
 
 static int
 rows_write(int fd, const struct rows *r)
@@ -58,68 +58,73 @@ sync_steering(int fd, const struct plan *plan)
 	return 0;
 }
 
-static uint64_t
-max_u64(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-struct xdp_rate
+struct police_rate
 tables_rate(uint64_t rate_bps, uint64_t packet_rate, unsigned int mtu)
 {
-	uint64_t frames = (uint64_t)(mtu + ETH_HEADER) * BURST_FRAMES;
-	struct xdp_rate r = { .limited = rate_bps || packet_rate };
-
-	if (rate_bps) {
-		r.byte_cost = (8 * NS_PER_S << XDP_COST_SHIFT) / rate_bps;
-		r.byte_burst_ns = max_u64(
-			BURST_NS, (r.byte_cost * frames) >> XDP_COST_SHIFT);
-	}
-	if (packet_rate) {
-		r.packet_cost = (NS_PER_S << XDP_COST_SHIFT) / packet_rate;
-		r.packet_burst_ns = max_u64(BURST_NS,
-			(r.packet_cost * BURST_FRAMES) >> XDP_COST_SHIFT);
-	}
-	return r;
+	return (struct police_rate){
+		.byte_cost = police_byte_cost(rate_bps),
+		.packet_cost = police_packet_cost(packet_rate),
+		.burst_bytes =
+			(uint64_t)(mtu + ETH_HEADER) * POLICE_BURST_FRAMES,
+	};
 }
 
-static bool
-same_rate(const struct xdp_rate *a, const struct xdp_rate *b)
+/* The programs read each word by itself, at any time. */
+static void
+put_rate(struct police_rate *row, struct police_rate r)
 {
-	return a->limited == b->limited && a->byte_cost == b->byte_cost &&
-	       a->packet_cost == b->packet_cost &&
-	       a->byte_burst_ns == b->byte_burst_ns &&
-	       a->packet_burst_ns == b->packet_burst_ns;
+	__atomic_store_n(&row->burst_bytes, r.burst_bytes, __ATOMIC_RELAXED);
+	__atomic_store_n(&row->byte_cost, r.byte_cost, __ATOMIC_RELAXED);
+	__atomic_store_n(&row->packet_cost, r.packet_cost, __ATOMIC_RELAXED);
 }
 
-/* A rate that stays keeps its bucket's level. */
-static int
-sync_rates(int fd, const struct plan *plan, unsigned int mtu)
+static void
+put_rates(struct pins *pins, const struct plan *plan, unsigned int mtu)
 {
-	for (uint32_t i = 0; i < plan->n_instances; i++) {
-		const struct plan_instance *in = &plan->instances[i];
-		const struct config_function *f =
-			&plan->config->functions[in->function];
-		struct xdp_rate now,
-			rate = tables_rate(f->rate_bps, f->packet_rate, mtu);
+	const struct config_function *f = plan->config->functions;
+	uint32_t n = plan->n_instances;
 
-		if (bpf_map_lookup_elem_flags(fd, &i, &now, BPF_F_LOCK))
-			return -errno;
-		if (!same_rate(&now, &rate) &&
-			bpf_map_update_elem(fd, &i, &rate, BPF_F_LOCK))
-			return -errno;
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t k = plan->instances[i].function;
+
+		put_rate(&pins->rates[i],
+			tables_rate(f[k].rate_bps, f[k].packet_rate, mtu));
 	}
-	return 0;
+	for (uint32_t k = 0; k < plan->config->n_functions; k++)
+		put_rate(&pins->rates[XDP_RATE_OF_FUNCTION(n, k)],
+			tables_rate(f[k].total_rate_bps, f[k].total_packet_rate,
+				mtu));
+}
+
+/* Twice a rate's burst, so that one function alone has what a rate has. */
+static void
+put_shares(struct pins *pins, const struct plan *plan, unsigned int mtu)
+{
+	const struct config *c = plan->config;
+
+	for (uint32_t u = 0; u < c->n_uplinks; u++) {
+		struct police_shares *s = &pins->shares[u];
+		struct police_rate r =
+			tables_rate(c->uplinks[u].rate_bps, 0, mtu);
+
+		for (uint32_t k = 0; k < c->n_functions; k++)
+			__atomic_store_n(&s->weight[k], c->functions[k].weight,
+				__ATOMIC_RELAXED);
+		__atomic_store_n(
+			&s->burst_bytes, 2 * r.burst_bytes, __ATOMIC_RELAXED);
+		__atomic_store_n(&s->byte_cost, r.byte_cost, __ATOMIC_RELEASE);
+	}
 }
 
 static int
 write_all(struct pins *pins, const struct plan *plan, unsigned int mtu,
 	const struct steer_rows *w)
 {
-	int err = sync_rates(pins->map[PINS_RATES], plan, mtu);
+	int err;
 
-	if (!err)
-		err = sync_steering(pins->map[PINS_STEERING], plan);
+	put_rates(pins, plan, mtu);
+	put_shares(pins, plan, mtu);
+	err = sync_steering(pins->map[PINS_STEERING], plan);
 	if (!err)
 		err = rows_write(pins->map[PINS_HOSTS], &w->hosts);
 	if (!err)

@@ -11,21 +11,19 @@
 #include "ctrl/xdp/pins.h"
 
 /*
- * Make services, SNAT addresses, hosts, steering and rates those of `plan`.
+ * Make services, SNAT addresses, hosts, steering, rates and shares those of
+ * `plan`. What is owed by rates and shares stays.
  * 0 or -errno: -E2BIG when there are more rows than the maps hold; then, as
  * with -ENOMEM, nothing was changed. `mtu` is the uplinks' largest.
  */
 int tables_sync(struct pins *pins, const struct plan *plan, unsigned int mtu);
 
 /*
- * The token buckets of a VNIC: `rate_bps` in bits/s and `packet_rate` in
- * packets/s, 0 being no limit, for frames of up to `mtu` and header. The
- * burst is 200 ms, and never less than 64 full frames, what an instance sends
- * at once. 200 ms is the least time-out of Linux's TCP: a sender that was cut
- * off can only use its rate if the bucket holds what came in meanwhile (Flach
- * et al., An Internet-Wide Analysis of Traffic Policing, SIGCOMM 2016).
+ * The row of a limit: `rate_bps` in bits/s and `packet_rate` in packets/s, 0
+ * being no limit, for frames of up to `mtu` and header. The burst is 200 ms,
+ * and never less than 64 full frames (police.h says why).
  */
-struct xdp_rate tables_rate(
+struct police_rate tables_rate(
 	uint64_t rate_bps, uint64_t packet_rate, unsigned int mtu);
 
 #endif

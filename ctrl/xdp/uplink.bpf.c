@@ -4,29 +4,7 @@
  * to the VNIC that its bucket is steered to. All else goes to the kernel as
  * if the program were not there.
  */
-#include "ctrl/xdp/tables.bpf.h"
-
-/* Set when loaded, once per uplink. */
-const volatile __u32 uplink_index;
-const volatile __u32 seed;
-
-static __always_inline int
-pass(struct xdp_uplink_counters *count)
-{
-	count->passed++;
-	return XDP_PASS;
-}
-
-/* 1 if the frame is for this station: others' frames are the kernel's. */
-static __always_inline int
-is_for_us(const __u8 *frame)
-{
-	__u32 i = uplink_index;
-	const struct xdp_uplink *u = bpf_map_lookup_elem(&uplinks, &i);
-
-	return u && *(const __u32 *)frame == *(const __u32 *)u->mac &&
-	       *(const __u16 *)(frame + 4) == *(const __u16 *)(u->mac + 4);
-}
+#include "ctrl/xdp/uplink.bpf.h"
 
 static __always_inline int
 to_entry(struct xdp_md *ctx, struct xdp_uplink_counters *count, __u32 entry)
@@ -58,16 +36,6 @@ to_entry(struct xdp_md *ctx, struct xdp_uplink_counters *count, __u32 entry)
 	return bpf_redirect_map(&to_vnic, *vnic, XDP_DROP);
 }
 
-/* Global, not static: the verifier then looks at it once, not on each path. */
-int
-parse_in(struct xdp_md *ctx, struct steer_packet *pkt)
-{
-	if (!pkt)
-		return STEER_K_MALFORMED;
-	return steer_parse((const void *)(long)ctx->data,
-		(const void *)(long)ctx->data_end, STEER_IN, pkt);
-}
-
 SEC("xdp")
 int
 uplink_rx(struct xdp_md *ctx)
@@ -82,10 +50,7 @@ uplink_rx(struct xdp_md *ctx)
 	count = bpf_map_lookup_elem(&uplink_counters, &i);
 	if (!count || data + STEER_ETH_LEN > end)
 		return XDP_PASS;
-	parse_in(ctx, &pkt);
-	if (pkt.kind == STEER_K_VLAN)
-		count->drop[XDP_COUNT_VLAN]++;
-	if (pkt.kind < STEER_K_FRAGMENT || !is_for_us(data))
+	if (!may_be_ours(ctx, &pkt, count))
 		return pass(count);
 	entry = steer_rx(0, &pkt, seed);
 	if (entry >= 0)

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause)
 /*
  * The VNIC's far side: what a NIC does to what a guest sends. Only frames of
- * this VNIC's own connections leave, no faster than its rate.
+ * this VNIC's own connections leave, no faster than its own rate, that of its
+ * function, and its function's share of the uplink (police.h).
  */
 #include "ctrl/xdp/tables.bpf.h"
 
 /* Set when loaded, once per VNIC. */
 const volatile __u32 vnic_index;
 const volatile __u32 function_index;
+const volatile __u32 n_vnics;
 const volatile __u32 seed;
 
 /* Global, not static: the verifier then looks at it once, not on each path. */
@@ -32,38 +34,63 @@ is_from_us(const __u8 *frame, const __u8 *end, __u32 uplink)
 	       *(const __u16 *)(frame + 10) == *(const __u16 *)(u->mac + 4);
 }
 
-/* 1 if a frame of `bytes` is within the VNIC's rate, and takes its share. */
+/* 1 if a frame of `bytes` is within the rate of row `i`, and is charged. */
 static __always_inline int
-within_rate(__u64 bytes)
+within_rate(__u32 i, __u64 bytes)
 {
-	__u32 i = vnic_index;
-	struct xdp_rate *r = bpf_map_lookup_elem(&rates, &i);
-	__u64 now, by_bytes, by_packets;
-	int ok;
+	const volatile struct police_rate *r = bpf_map_lookup_elem(&rates, &i);
+	struct xdp_meter *m;
+	struct police_rate now;
+	__u64 now_ns;
+	int pass;
 
-	if (!r || !r->limited)
+	if (!r)
 		return 1;
-	now = bpf_ktime_get_ns();
-	bpf_spin_lock(&r->lock);
-	by_bytes = r->bytes_full_ns > now ? r->bytes_full_ns : now;
-	by_packets = r->packets_full_ns > now ? r->packets_full_ns : now;
-	ok = by_bytes - now <= r->byte_burst_ns &&
-	     by_packets - now <= r->packet_burst_ns;
-	if (ok) {
-		r->bytes_full_ns =
-			by_bytes + ((bytes * r->byte_cost) >> XDP_COST_SHIFT);
-		r->packets_full_ns =
-			by_packets + (r->packet_cost >> XDP_COST_SHIFT);
-	}
-	bpf_spin_unlock(&r->lock);
-	return ok;
+	now.byte_cost = r->byte_cost;
+	now.packet_cost = r->packet_cost;
+	now.burst_bytes = r->burst_bytes;
+	if (!now.byte_cost && !now.packet_cost)
+		return 1;
+	m = bpf_map_lookup_elem(&meters, &i);
+	if (!m)
+		return 1;
+	now_ns = bpf_ktime_get_ns();
+	bpf_spin_lock(&m->lock);
+	pass = police_meter_pass(&m->m, &now, bytes, now_ns);
+	bpf_spin_unlock(&m->lock);
+	return pass;
 }
 
-/* All checks in turn: the uplink, or STEER_REFUSE(reason). */
+/* 1 if a frame of `bytes` is within the function's share of `uplink`. */
+static __always_inline int
+within_share(__u32 uplink, __u64 bytes)
+{
+	const struct police_shares *s = bpf_map_lookup_elem(&shares, &uplink);
+	struct xdp_queues *q;
+	__u64 now_ns;
+	int pass;
+
+	if (!s || !s->byte_cost)
+		return 1;
+	q = bpf_map_lookup_elem(&queues, &uplink);
+	if (!q)
+		return 1;
+	now_ns = bpf_ktime_get_ns();
+	bpf_spin_lock(&q->lock);
+	pass = police_share_pass(&q->q, s, function_index, bytes, now_ns);
+	bpf_spin_unlock(&q->lock);
+	return pass;
+}
+
+/*
+ * All checks in turn, the narrowest limit first, as what one lets through is
+ * charged although the next may drop it. The uplink, or STEER_REFUSE(reason).
+ */
 static __always_inline int
 police(struct xdp_md *ctx, const void *data, const void *end)
 {
 	struct steer_packet pkt = { 0 };
+	__u64 bytes = end - data;
 	int uplink;
 
 	parse_out(ctx, &pkt);
@@ -72,8 +99,12 @@ police(struct xdp_md *ctx, const void *data, const void *end)
 		return uplink;
 	if (!is_from_us(data, end, uplink))
 		return STEER_REFUSE(STEER_TX_MAC);
-	if (!within_rate(end - data))
+	if (!within_rate(vnic_index, bytes) ||
+		!within_rate(
+			XDP_RATE_OF_FUNCTION(n_vnics, function_index), bytes))
 		return STEER_REFUSE(STEER_TX_RATE);
+	if (!within_share(uplink, bytes))
+		return STEER_REFUSE(STEER_TX_SHARE);
 	return uplink;
 }
 

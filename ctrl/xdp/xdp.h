@@ -8,12 +8,14 @@
  *
  *   frame from an instance   services, snat -> target -> bucket
  *   (vnic.bpf.c, one per     steering[first + bucket] must be this VNIC
- *   VNIC at its host end)    rates[VNIC] -> to_uplink[target's uplink]
+ *   VNIC at its host end)    rates[VNIC], rates[function],
+ *                            shares[target's uplink] -> to_uplink[it]
  *
  * Both directions read the very same rows, so that one store into `steering`
  * moves a bucket together with its transmit filter. All maps are pinned
  * under RUN_DIR/bpf by the names they have here. Rows are written by the
- * control plane alone, counters, `fragments` and `rates` by the programs.
+ * control plane alone; counters, `fragments`, and what is owed by the rates
+ * and shares (`meters`, `queues`), by the programs.
  */
 #ifndef CARRYALL_XDP_H
 #define CARRYALL_XDP_H
@@ -21,24 +23,27 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
+#include "ctrl/xdp/police.h"
 #include "dataplane/addr.h"
 #include "dataplane/steer.h"
 #include "dataplane/steer_rows.h"
 
 /* Raised when a table's form or meaning changes: then adopt refuses. */
-#define XDP_VERSION 1
+#define XDP_VERSION 2
 
 #define XDP_SERVICES_MAX  4096
 #define XDP_SNAT_MAX      8192
 #define XDP_HOSTS_MAX     8192
 #define XDP_FRAGMENTS_MAX 16384
+#define XDP_QUEUES_MAX    64 /* of an uplink, with a NIC in software */
 
 /* What the tables were made for; one row. Read by adopt only. */
 struct xdp_meta {
 	__u32 version;
 	__u32 seed;
 	__u32 n_uplinks, n_vnics, n_entries;
-	__u32 generic; /* 1: VNICs are attached in generic mode */
+	__u32 generic;     /* 1: VNICs are attached in generic mode */
+	__u32 n_functions; /* since version 2 */
 };
 
 /* `uplinks`, mapped shared by the control plane. */
@@ -54,21 +59,26 @@ struct xdp_vnic {
 };
 
 /*
- * `rates`: a token bucket for bits and one for packets, each kept as the
- * time at which it is full again (the virtual scheduling form of the generic
- * cell rate algorithm, ITU-T I.371). A packet conforms while that time is
- * not more than the burst away. A cost of 0 is no limit. Costs are in
- * nanoseconds, times 2^16.
+ * `rates` (struct police_rate) and `shares` (struct police_shares, a row per
+ * uplink) are mapped shared by the control plane too. The rows of `rates`,
+ * and of `meters`, are the VNICs', and then the functions', of all their
+ * VNICs together.
  */
-struct xdp_rate {
+#define XDP_RATE_OF_FUNCTION(n_vnics, f) ((n_vnics) + (f))
+
+/* `meters`: what a VNIC or function owes. */
+struct xdp_meter {
 	struct bpf_spin_lock lock;
-	__u32 limited; /* 0: no limit of either kind */
-	__u64 byte_cost, packet_cost;
-	__u64 byte_burst_ns, packet_burst_ns;
-	__u64 bytes_full_ns, packets_full_ns; /* written by the program */
+	__u32 pad;
+	struct police_meter m;
 };
 
-#define XDP_COST_SHIFT 16
+/* `queues`: what an uplink's functions owe. */
+struct xdp_queues {
+	struct bpf_spin_lock lock;
+	__u32 pad;
+	struct police_queues q;
+};
 
 /* Reasons of a VNIC: its instance is down, and those of steer_rows.h. */
 #define XDP_DROP_INSTANCE_DOWN 0
@@ -90,6 +100,7 @@ enum xdp_uplink_drop {
 	XDP_DROP_FRAGMENT,         /* of a service that takes none */
 	XDP_DROP_FRAGMENT_UNKNOWN, /* came before, or without, its first */
 	XDP_COUNT_VLAN,            /* tagged; left to the kernel */
+	XDP_DROP_NIC_DOWN,         /* the NIC in software is not there */
 	XDP_UPLINK_DROPS,
 };
 

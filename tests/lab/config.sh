@@ -4,6 +4,8 @@
 # The configs of the end-to-end tests: one shape, made from variables that a
 # test may set before it calls `config`.
 
+# Who makes the VNICs: xdp or soft, also from the environment.
+PROVIDER=${PROVIDER:-xdp}
 CFG_INSTANCES=2
 # Last parts of the backends' addresses and their weights; 3/24 is far.
 CFG_BACKENDS="21=2 22=1 23=1"
@@ -54,8 +56,8 @@ config() {
 	cat <<-END
 	appliance: { name = "$NAME"; state = "$LAB_DIR/state";
 	  share_cores = true; $CFG_APPLIANCE };
-	uplinks: ( { name = "wan"; device = "wan0"; provider = "xdp"; },
-	           { name = "lan"; device = "lan0"; provider = "xdp"; } );
+	uplinks: ( { name = "wan"; device = "wan0"; provider = "$PROVIDER"; },
+	           { name = "lan"; device = "lan0"; provider = "$PROVIDER"; } );
 	functions: (
 	  { name = "web"; type = "lb"; uplink = "wan"; backend_uplink = "lan";
 	    instances = $CFG_INSTANCES; snat = [ "10.77.2.$CFG_SNAT", "fd77:2::$CFG_SNAT" ];

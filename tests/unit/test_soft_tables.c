@@ -56,7 +56,7 @@ START_TEST(head)
 	ck_assert_uint_eq(t.core, 1);
 	ck_assert_uint_eq(t.share_core, 0);
 	ck_assert_uint_eq(t.huge_mb, 0);
-	ck_assert_uint_eq(t.memory_mb, 64 + 5 * 8);
+	ck_assert_uint_eq(t.memory_mb, 64 + 5 * 10);
 	ck_assert_uint_eq(t.seed, SEED);
 	ck_assert_uint_eq(t.n_entries, N_ENTRIES);
 	ck_assert_mem_eq(t.entry, tp.entries, sizeof(tp.entries));

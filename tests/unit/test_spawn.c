@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What an instance inherits, and what its end leads to. An instance is this
- * same program, so it is the test itself that is started: instance_play().
+ * What an instance inherits, and what its end leads to; the NIC in software
+ * likewise. Both are this same program, so it is the test itself that is
+ * started: instance_play(), nic_play().
  */
 #include <check.h>
 #include <errno.h>
@@ -57,6 +58,23 @@ instance_play(const char *name)
 	return INSTANCE_EXIT_DAMAGED;
 }
 
+/* The NIC gets four, and its tables only to be read. */
+static int
+nic_play(void)
+{
+	struct softnic_tables t;
+
+	for (int fd = 3; fd < 256; fd++)
+		if (is_open(fd) != (fd <= SOFTNIC_FD_CAPTURE))
+			return 1;
+	if ((fcntl(SOFTNIC_FD_TABLES, F_GETFL) & O_ACCMODE) != O_RDONLY)
+		return 2;
+	if (read(SOFTNIC_FD_TABLES, &t, sizeof(t)) != sizeof(t) ||
+		t.generation != 5)
+		return 3;
+	return 0;
+}
+
 /* --- */
 
 static void
@@ -103,13 +121,14 @@ static void
 spawn_make(struct spawn *spawn, const char *name)
 {
 	char grant[] = "grant";
+	int nexthops;
 
 	close(rundir_replace(&dir, name, "grant", grant, sizeof(grant)));
-	*spawn = (struct spawn){ .name = name };
-	spawn->nexthops = open_file(0, O_RDWR);
-	ck_assert_int_eq(spawn_open(spawn, &dir), 0);
-	ck_assert_int_eq(spawn->store, -1);
-	ck_assert_int_eq(spawn->damaged, -1);
+	nexthops = open_file(0, O_RDWR);
+	ck_assert_int_eq(spawn_open_instance(spawn, &dir, name, nexthops), 0);
+	close(nexthops);
+	ck_assert_int_eq(spawn->fd[SPAWN_STORE], -1);
+	ck_assert_int_eq(spawn->fd[SPAWN_DAMAGED], -1);
 }
 
 static int
@@ -130,13 +149,12 @@ START_TEST(descriptors)
 
 	spawn_make(&spawn, names[_i]);
 	if (_i > 0)
-		spawn.store = open_file(0, O_RDWR);
+		spawn.fd[SPAWN_STORE] = open_file(0, O_RDWR);
 	if (_i > 1)
-		spawn.damaged = open_file(1, O_RDONLY);
+		spawn.fd[SPAWN_DAMAGED] = open_file(1, O_RDONLY);
 	pid = spawn_run(&spawn);
 	ck_assert_int_gt(pid, 0);
 	spawn_close(&spawn);
-	close(spawn.nexthops);
 	ck_assert_int_eq(status_of(pid), 0);
 }
 END_TEST
@@ -172,10 +190,9 @@ START_TEST(waits_for_the_lock)
 	int status;
 
 	spawn_make(&spawn, "store");
-	spawn.store = open_file(0, O_RDWR);
+	spawn.fd[SPAWN_STORE] = open_file(0, O_RDWR);
 	pid = spawn_run(&spawn);
 	spawn_close(&spawn);
-	close(spawn.nexthops);
 	usleep(200000);
 	ck_assert_int_eq(waitpid(pid, &status, WNOHANG), 0);
 	kill(former, SIGKILL);
@@ -241,7 +258,8 @@ START_TEST(damaged_is_told)
 
 	ck_assert_int_ge(sd_event_new(&seen.event), 0);
 	ck_assert_int_eq(
-		supervisor_create(&sup, seen.event, &dir, &plan, &hooks), 0);
+		supervisor_create(&sup, seen.event, &dir, &plan, NULL, &hooks),
+		0);
 	ck_assert_int_eq(supervisor_start(sup, false), 0);
 	ck_assert_int_ge(sd_event_loop(seen.event), 0);
 	/* All but the first, and with no pause between. */
@@ -257,6 +275,96 @@ START_TEST(damaged_is_told)
 }
 END_TEST
 
+/* --- the NIC --- */
+
+struct nic_seen {
+	sd_event *event;
+	uint32_t order[8]; /* as they were started */
+	unsigned int n;
+	bool died;
+	char said[512]; /* of the NIC */
+};
+
+static int
+nic_prepare(void *ctx, uint32_t index)
+{
+	struct nic_seen *seen = ctx;
+
+	if (seen->n < 8)
+		seen->order[seen->n++] = index;
+	return 0;
+}
+
+static void
+nic_store(void *ctx, uint32_t index, bool lost, int *store, int *damaged)
+{
+	(void)ctx;
+	(void)lost;
+	(void)store;
+	(void)damaged;
+	ck_assert_uint_eq(index, 0);
+}
+
+static void
+nic_died(void *ctx, uint32_t index)
+{
+	struct nic_seen *seen = ctx;
+
+	if (index == SUPERVISOR_NIC && !seen->died) {
+		seen->died = true;
+		sd_event_exit(seen->event, 0);
+	}
+}
+
+static void
+nic_say(void *ctx, const char *text)
+{
+	struct nic_seen *seen = ctx;
+
+	if (strncmp(text, "the NIC", 7) == 0 && !seen->died)
+		snprintf(seen->said, sizeof(seen->said), "%s", text);
+}
+
+/* First, with its descriptors; when it ends it is started again later. */
+START_TEST(nic_is_supervised)
+{
+	struct nic_seen seen = { 0 };
+	struct supervisor_hooks hooks = { &seen, nic_prepare, nic_store,
+		hook_none, nic_died, nic_say };
+	struct grant *grant = calloc(1, sizeof(*grant));
+	struct softnic_tables *tables = calloc(1, sizeof(*tables));
+	struct plan_instance in = { .name = "none", .grant = grant };
+	struct plan plan = { .n_instances = 1, .instances = &in };
+	struct supervisor *sup;
+	const struct supervised *nic;
+
+	tables->generation = 5;
+	ck_assert_int_ge(sd_event_new(&seen.event), 0);
+	ck_assert_int_eq(supervisor_create(
+				 &sup, seen.event, &dir, &plan, tables, &hooks),
+		0);
+	nic = supervisor_get(sup, SUPERVISOR_NIC);
+	ck_assert_ptr_nonnull(nic);
+	ck_assert_ptr_nonnull(nic->nic_stats);
+	ck_assert_ptr_null(nic->stats);
+	ck_assert_int_eq(supervisor_start(sup, false), 0);
+	ck_assert(!supervisor_all_serve(sup));
+	ck_assert_int_ge(sd_event_loop(seen.event), 0);
+	ck_assert_uint_eq(seen.order[0], SUPERVISOR_NIC);
+	ck_assert_uint_eq(seen.order[1], 0);
+	ck_assert_msg(strstr(seen.said, "ended with status 0; starting it "
+					"again in 100 ms") != NULL,
+		"%s", seen.said);
+	ck_assert_uint_eq(nic->restarts, 1);
+	ck_assert_int_eq(nic->state, SUPERVISOR_WAITING);
+	supervisor_stop(sup);
+	supervisor_free(sup);
+	sd_event_unref(seen.event);
+	free(tables);
+	free(grant);
+}
+END_TEST
+
 int
 main(int argc, char **argv)
 {
@@ -267,10 +375,13 @@ main(int argc, char **argv)
 
 	if (argc == 3 && strcmp(argv[1], "instance") == 0)
 		_exit(instance_play(argv[2]));
+	if (argc == 3 && strcmp(argv[1], SPAWN_NIC) == 0)
+		_exit(nic_play());
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, descriptors, 0, 3);
 	tcase_add_test(tc, waits_for_the_lock);
 	tcase_add_test(tc, damaged_is_told);
+	tcase_add_test(tc, nic_is_supervised);
 	suite_add_tcase(suite, tc);
 	sr = srunner_create(suite);
 	srunner_run_all(sr, CK_NORMAL);

@@ -4,6 +4,8 @@
  * thousands of random packets of which none may leave that is of no bucket of
  * the VNIC's own. Needs root.
  */
+#include <time.h>
+
 #include "tests/unit/xdp_run.h"
 
 START_TEST(test_moved_bucket_moves_filter)
@@ -225,69 +227,200 @@ START_TEST(test_out_fragments)
 }
 END_TEST
 
-static void
-set_rate(uint32_t i, uint64_t bps, uint64_t pps)
-{
-	struct xdp_rate r = tables_rate(bps, pps, 1500);
-
-	ck_assert_int_eq(
-		bpf_map_update_elem(pins.map[PINS_RATES], &i, &r, BPF_F_LOCK),
-		0);
-}
-
+/* How many of `n` full frames VNIC `v` gets out; the others are drops `why`. */
 static int
-count_sent(int n)
+count_sent(int v, int n, int why)
 {
+	int sent = 0, by = v < 2;
 	struct frame f;
-	int sent = 0;
 
-	out_flow(&f, TCP, SNAT, 5000, SERVER, 80);
+	if (v < 2)
+		out_flow(&f, TCP, SNAT, (uint16_t)(5000 + v), SERVER, 80);
+	else
+		out_flow(&f, UDP, PING, 7, CLIENT, 4000);
 	f.n = 1514;
 	for (int i = 0; i < n; i++) {
-		int fate = fate_out(0, &f);
+		int fate = fate_out(v, &f);
 
-		ck_assert(fate == 1 ||
-			  fate == REFUSED + XDP_DROP_TX(STEER_TX_RATE));
-		sent += fate == 1;
+		ck_assert_msg(fate == by || fate == REFUSED + why,
+			"VNIC %d: %d", v, fate);
+		sent += fate == by;
 	}
 	return sent;
 }
 
-/* At so low a rate the burst alone gets out, and a second later its share. */
+static uint64_t
+now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * POLICE_NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+/*
+ * Send without a pause for half a second of which the burst takes no part: as
+ * many frames get out as the time that passed makes, and one more or less.
+ */
+static void
+assert_rate(int v, int why, uint64_t pps)
+{
+	uint64_t start, end;
+	int sent = 0;
+
+	count_sent(v, 200, why);
+	start = now_ns();
+	do {
+		sent += count_sent(v, 20, why);
+		end = now_ns();
+	} while (end - start < POLICE_NS_PER_S / 2);
+	ck_assert_uint_le(
+		(uint64_t)sent, (end - start) * pps / POLICE_NS_PER_S + 2);
+	ck_assert_uint_ge((uint64_t)sent + 2 + pps / 10,
+		(end - start) * pps / POLICE_NS_PER_S);
+}
+
+/* At so low a rate the burst alone gets out, and then its rate. */
 START_TEST(test_out_rate)
 {
+	const int why = XDP_DROP_TX(STEER_TX_RATE);
 	int sent;
 
-	set_rate(0, 100000, 0);
-	sent = count_sent(200);
+	pins.rates[0] = tables_rate(100000, 0, 1500);
+	sent = count_sent(0, 200, why);
 	ck_assert_int_ge(sent, 64);
 	ck_assert_int_le(sent, 80);
-	set_rate(0, 0, 100);
-	sent = count_sent(200);
+	pins.rates[0] = tables_rate(0, 100, 1500);
+	sent = count_sent(0, 200, why);
 	ck_assert_int_ge(sent, 64);
 	ck_assert_int_le(sent, 100);
-	usleep(500000);
-	sent = count_sent(200);
-	ck_assert_int_ge(sent, 40);
-	ck_assert_int_le(sent, 90);
-	set_rate(0, 0, 0);
-	ck_assert_int_eq(count_sent(200), 200);
+	assert_rate(0, why, 100);
+	pins.rates[0] = tables_rate(0, 0, 1500);
+	ck_assert_int_eq(count_sent(0, 200, why), 200);
+}
+END_TEST
+
+/* One limit for both VNICs of a function, and none for the other function. */
+START_TEST(test_out_total)
+{
+	const int why = XDP_DROP_TX(STEER_TX_RATE);
+	struct police_rate *row = &pins.rates[XDP_RATE_OF_FUNCTION(N_VNICS, 0)];
+	int sent;
+
+	*row = tables_rate(100000, 0, 1500);
+	sent = count_sent(0, 40, why);
+	ck_assert_int_eq(sent, 40);
+	sent += count_sent(1, 200, why);
+	ck_assert_int_ge(sent, 64);
+	ck_assert_int_le(sent, 80);
+	ck_assert_int_le(count_sent(0, 40, why), 8);
+	*row = tables_rate(0, 100, 1500);
+	sent = count_sent(0, 100, why) + count_sent(1, 100, why);
+	ck_assert_int_ge(sent, 64);
+	ck_assert_int_le(sent, 100);
+	assert_rate(1, why, 100);
+	ck_assert_int_eq(count_sent(2, 200, why), 200);
+	*row = tables_rate(0, 0, 1500);
+	ck_assert_int_eq(count_sent(0, 200, why), 200);
+}
+END_TEST
+
+/*
+ * A reload with another rate gives no second burst: 200 frames at 100 kb/s
+ * take 24 s, of which the second rate has as much to wait for.
+ */
+START_TEST(test_out_rate_reloaded)
+{
+	const int why = XDP_DROP_TX(STEER_TX_RATE);
+
+	tp.functions[0].total_rate_bps = 100000;
+	ck_assert_int_eq(tables_sync(&pins, &tp.plan, 1500), 0);
+	ck_assert_int_ge(count_sent(0, 200, why), 64);
+	tp.functions[0].total_rate_bps = 110000;
+	ck_assert_int_eq(tables_sync(&pins, &tp.plan, 1500), 0);
+	ck_assert_int_le(count_sent(1, 200, why), 16);
+	tp.functions[0].total_rate_bps = 0;
+	ck_assert_int_eq(tables_sync(&pins, &tp.plan, 1500), 0);
+	ck_assert_int_eq(count_sent(1, 200, why), 200);
+}
+END_TEST
+
+/* Let uplink `u` be as full of both functions as it gets. */
+static void
+set_share(uint32_t u, uint64_t bps, uint32_t w0, uint32_t w1)
+{
+	tp.uplinks[u].rate_bps = bps;
+	tp.functions[0].weight = w0;
+	tp.functions[1].weight = w1;
+	ck_assert_int_eq(tables_sync(&pins, &tp.plan, 1500), 0);
+}
+
+/* A frame of function 0 from the services' uplink, that of the other one. */
+static int
+fate_of_vip(void)
+{
+	struct frame f;
+	int v;
+
+	in_flow(&f, TCP, CLIENT, 4000, VIP, 80);
+	v = fate_in(&f);
+	out_flow(&f, TCP, VIP, 80, CLIENT, 4000);
+	f.n = 1514;
+	return fate_out(v, &f);
+}
+
+/* Both send without a pause; weights 1 and 3, so 250 and 750 frames/s. */
+START_TEST(test_out_share)
+{
+	const int why = REFUSED + XDP_DROP_TX(STEER_TX_SHARE);
+	uint64_t start, end = 0, ideal;
+	int sent[2] = { 0 }, fate;
+	struct frame f;
+
+	set_share(0, 1514 * 8 * 1000, 1, 3);
+	out_flow(&f, UDP, PING, 7, CLIENT, 4000);
+	f.n = 1514;
+	/* Not before both have used up what they may burst. */
+	for (int none[2] = { 0 }; none[0] < 100 || none[1] < 100;) {
+		none[0] += fate_of_vip() == why;
+		none[1] += fate_out(2, &f) == why;
+	}
+	start = now_ns();
+	while (end < start + POLICE_NS_PER_S) {
+		fate = fate_of_vip();
+		ck_assert(fate == 0 || fate == why);
+		sent[0] += fate == 0;
+		fate = fate_out(2, &f);
+		ck_assert(fate == 0 || fate == why);
+		sent[1] += fate == 0;
+		end = now_ns();
+	}
+	ideal = (end - start) / 1000000;
+	ck_assert_uint_le((uint64_t)(sent[0] + sent[1]), ideal + 4);
+	ck_assert_uint_ge(
+		(uint64_t)(sent[0] + sent[1]) + 4 + ideal / 10, ideal);
+	ck_assert_int_ge(sent[1] * 10, sent[0] * 27);
+	ck_assert_int_le(sent[1] * 10, sent[0] * 33);
+	/* The other uplink is not full: it has no rate. */
+	ck_assert_int_eq(count_sent(0, 200, -1), 200);
+	set_share(0, 0, 1, 1);
+	ck_assert_int_eq(count_sent(2, 200, -1), 200);
 }
 END_TEST
 
 START_TEST(test_rate_parameters)
 {
-	struct xdp_rate r = tables_rate(1000000000, 0, 1500);
+	struct police_rate r = tables_rate(1000000000, 0, 1500);
 
-	ck_assert_uint_eq(r.byte_cost, 8u << XDP_COST_SHIFT);
-	ck_assert_uint_eq(r.byte_burst_ns, 200000000);
+	ck_assert_uint_eq(r.byte_cost, POLICE_TICKS(8));
+	ck_assert_uint_eq(r.burst_bytes, 64 * 1514);
 	ck_assert_uint_eq(r.packet_cost, 0);
 	r = tables_rate(0, 1000000, 1500);
-	ck_assert_uint_eq(r.packet_cost, 1000u << XDP_COST_SHIFT);
-	ck_assert_uint_eq(r.limited, 1);
+	ck_assert_uint_eq(r.packet_cost, POLICE_TICKS(1000));
+	ck_assert_uint_eq(r.byte_cost, 0);
 	r = tables_rate(400000000000, 0, 9000);
-	ck_assert_uint_eq(r.byte_cost, (1u << XDP_COST_SHIFT) / 50);
-	ck_assert_uint_eq(tables_rate(0, 0, 1500).limited, 0);
+	ck_assert_uint_eq(r.byte_cost, POLICE_TICKS(1) / 50);
+	ck_assert_uint_eq(r.burst_bytes, 64 * 9014);
 }
 END_TEST
 
@@ -347,6 +480,9 @@ main(void)
 	tcase_add_test(t, test_out_error);
 	tcase_add_test(t, test_out_fragments);
 	tcase_add_test(t, test_out_rate);
+	tcase_add_test(t, test_out_total);
+	tcase_add_test(t, test_out_rate_reloaded);
+	tcase_add_test(t, test_out_share);
 	tcase_add_test(t, test_rate_parameters);
 	tcase_add_test(t, test_out_random_agrees);
 	return run_cases("xdp filter", t);

@@ -105,6 +105,7 @@ plan_by_hand(struct test_plan *t, const char *device0, const char *device1)
 	t->config.n_uplinks = 2;
 	t->config.uplinks = t->uplinks;
 	t->functions[0].backend_uplink = 1;
+	t->functions[0].weight = t->functions[1].weight = 1;
 	t->config.n_functions = 2;
 	t->config.functions = t->functions;
 	t->plan.config = &t->config;

@@ -266,12 +266,18 @@ load_uplink(void)
 	bpf_map__set_max_entries(uplink->maps.uplinks, 2);
 	bpf_map__set_max_entries(uplink->maps.uplink_counters, 2);
 	bpf_map__set_max_entries(uplink->maps.to_uplink, 2);
+	bpf_map__set_max_entries(uplink->maps.shares, 2);
+	bpf_map__set_max_entries(uplink->maps.queues, 2);
+	bpf_map__set_max_entries(
+		uplink->maps.rates, N_VNICS + tp.config.n_functions);
+	bpf_map__set_max_entries(
+		uplink->maps.meters, N_VNICS + tp.config.n_functions);
 	bpf_object__for_each_map(m, uplink->obj)
 	{
 		const char *name = bpf_map__name(m);
 
 		if (!strcmp(name, "vnics") || !strcmp(name, "vnic_counters") ||
-			!strcmp(name, "to_vnic") || !strcmp(name, "rates"))
+			!strcmp(name, "to_vnic"))
 			bpf_map__set_max_entries(m, N_VNICS);
 	}
 	return uplink_bpf__load(uplink);
@@ -287,6 +293,7 @@ load_vnic(uint32_t i)
 		return -errno;
 	vnic[i]->rodata->vnic_index = i;
 	vnic[i]->rodata->function_index = tp.instances[i].function;
+	vnic[i]->rodata->n_vnics = N_VNICS;
 	vnic[i]->rodata->seed = SEED;
 	bpf_object__for_each_map(m, vnic[i]->obj)
 	{
@@ -313,12 +320,13 @@ take_maps(void)
 	pins.map[PINS_SNAT] = bpf_map__fd(uplink->maps.snat);
 	pins.map[PINS_HOSTS] = bpf_map__fd(uplink->maps.hosts);
 	pins.map[PINS_STEERING] = bpf_map__fd(uplink->maps.steering);
-	pins.map[PINS_RATES] = bpf_map__fd(uplink->maps.rates);
 	pins.map[PINS_VNIC_COUNTERS] = bpf_map__fd(uplink->maps.vnic_counters);
 	pins.map[PINS_UPLINK_COUNTERS] =
 		bpf_map__fd(uplink->maps.uplink_counters);
 	pins.uplinks = memory(uplink->maps.uplinks);
 	pins.vnics = memory(uplink->maps.vnics);
+	pins.rates = memory(uplink->maps.rates);
+	pins.shares = memory(uplink->maps.shares);
 }
 
 /* Any device does as a target: the kernel says where it would redirect to. */
