@@ -179,6 +179,17 @@ perf_ready() { # TITLE
 	wait_for 5 grep -q ready "$LAB_DIR/$1.log" || perf_fail "$1 is not ready"
 }
 
+# The appliance serves $NAME.cfg, which has one instance. It pins the instance by
+# itself, and must be let to.
+perf_serve() {
+	taskset -cp $GEN_CORE,$SUT_CORE $$ >/dev/null
+	carryall_run "$LAB_DIR/$NAME.cfg" || perf_fail "no appliance"
+	taskset -cp $GEN_CORE "$CTL_PID" >/dev/null
+	taskset -cp $GEN_CORE $$ >/dev/null
+	renice -n -15 "$(st '.functions[0].instances[0].pid')" >/dev/null ||
+		perf_fail "no process of the instance"
+}
+
 # perf_kill TITLE: it and what it has started, and wait until they are gone.
 perf_kill() {
 	local pid
@@ -193,8 +204,8 @@ perf_gen() {
 	shift 4
 	lab_in client nice -n -15 taskset -c $GEN_CORE "$PERF_BIN/gen" -m "$mode" \
 		-n "$name" -l "$bytes" -v "$VIP4:$VPORT" \
-		-c "$CLIENT,10.77.1.2,${PERF_MAC:-$MAC_WAN}" \
-		-b "$BACKEND,10.77.2.21,${PERF_MAC:-$MAC_LAN}" \
+		-c "$CLIENT,10.77.1.2,$WAN,${PERF_MAC:-$MAC_WAN}" \
+		-b "$BACKEND,10.77.2.21,$LAN,${PERF_MAC:-$MAC_LAN}" \
 		-N "/run/netns/cy-$LAB_ID-box" -s $SUT_CORE -k "$CORES" \
 		-w "$bytes-byte frames, 1000 UDP flows over veth, threaded NAPI, in a bunch every 50 us; $conditions" \
 		${PERF_QUICK:+-q} "$@" || return 1

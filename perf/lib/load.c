@@ -11,7 +11,8 @@
 /* Nothing for so long: nothing more comes. */
 #define QUIET_NS 30000000u
 /* Between frames of the passes that warm up. */
-#define WARM_NS 50000u
+#define WARM_NS     50000u
+#define WARM_PASSES 10
 /* A search starts here, goes up by this, then halves so often. */
 #define FIRST_PPS 20000.0
 #define STEP_UP   1.6
@@ -167,7 +168,7 @@ void
 load_run(struct load *l, double pps, double ns, struct load_run *r)
 {
 	struct corebusy_mark from, to;
-	uint64_t wrong = l->flows.wrong;
+	uint64_t wrong = l->flows.wrong, ran;
 
 	memset(r, 0, sizeof(*r));
 	r->asked_pps = pps;
@@ -175,8 +176,11 @@ load_run(struct load *l, double pps, double ns, struct load_run *r)
 	own_drops(l);
 	l->delay.n = 0;
 	corebusy_mark(&l->busy, &from);
+	ran = cpu_ns();
 	offer(l, r, from.ns, from.ns + (uint64_t)ns);
+	ran = cpu_ns() - ran;
 	corebusy_mark(&l->busy, &to);
+	r->own_share = (double)ran / (double)(to.ns - from.ns);
 	r->in_time = r->came;
 	r->busy_ns = corebusy_ns(&from, &to);
 	drain(l, r);
@@ -235,18 +239,13 @@ load_warm(struct load *l)
 {
 	if (l->mode == LOAD_FRESH)
 		return 0;
-	/* A few passes: a frame may be lost, a neighbour may be unknown. */
-	for (int i = 0; i < 5; i++) {
-		l->delay.n = 0;
+	/* Some passes: a frame may be lost, a neighbour may be unknown. */
+	for (int i = 0; i < WARM_PASSES; i++) {
 		pass(l, FLOWS_CLIENT);
-		if (l->mode == LOAD_ECHO && l->delay.n >= l->flows.n)
-			return 0;
-		if (l->mode == LOAD_LB && l->flows.n_known == l->flows.n) {
-			l->delay.n = 0;
+		if (l->mode == LOAD_LB && l->flows.n_known == l->flows.n)
 			pass(l, FLOWS_BACKEND);
-			if (l->delay.n >= l->flows.n)
-				return 0;
-		}
+		if (l->flows.n_answered == l->flows.n)
+			return 0;
 	}
 	return -ETIMEDOUT;
 }
@@ -271,8 +270,10 @@ trial(struct load *l, double pps, double ns, struct load_max *max)
 	max->loss_above = load_loss(&r);
 	max->share_above = load_share(&r);
 	/* The lowest that failed comes last: its reason stays. */
-	max->limit = r.own_drops > 0 || load_share(&r) < SATURATED ? "generator"
-								   : NULL;
+	max->limit =
+		r.own_drops > 0 || (!l->polls && load_share(&r) < SATURATED)
+			? "generator"
+			: NULL;
 	return 0;
 }
 

@@ -34,6 +34,7 @@ struct load {
 	struct wire wire[2]; /* by enum flows_side; one for LOAD_ECHO */
 	struct flows flows;
 	struct corebusy busy; /* watches the core of the system */
+	int polls;            /* the system does: its core always works */
 	uint32_t next[2];     /* flow to send next */
 	uint32_t fresh;       /* flows there have been, LOAD_FRESH */
 	uint32_t fresh_max;   /* no more than so many */
@@ -49,10 +50,14 @@ struct load_run {
 	uint64_t wrong;
 	uint64_t own_drops; /* lost at this end */
 	double busy_ns;     /* of the system's core, while frames were sent */
-	int behind;         /* fewer were sent than asked */
+	double own_share; /* of its core that this thread had; it never waits */
+	int behind;       /* fewer were sent than asked */
 };
 
-/* Every flow once through, until both ends know it: 0 or -ETIMEDOUT. */
+/*
+ * Flows once through, or as often as it takes until both ends know each: 0 or
+ * -ETIMEDOUT.
+ */
 int load_warm(struct load *l);
 
 /* `pps` frames a second for `ns`. */

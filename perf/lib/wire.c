@@ -12,7 +12,9 @@
 #include <linux/if_xdp.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -147,6 +149,56 @@ open_xsk(struct wire *w, const char *dev)
 	return bpf_map_update_elem(w->map, &zero, &fd, BPF_ANY);
 }
 
+/* /proc/net/dev as of another namespace; it stays that when it is open. */
+static void *
+open_far(void *arg)
+{
+	struct wire *w = arg;
+	int ns = w->far;
+
+	w->far = setns(ns, CLONE_NEWNET) == 0
+			 ? open("/proc/thread-self/net/dev",
+				   O_RDONLY | O_CLOEXEC)
+			 : -1;
+	close(ns);
+	return NULL;
+}
+
+/* By a thread of its own, for ours stays where it is. */
+static int
+open_counters(struct wire *w, const struct wire_ends *ends)
+{
+	pthread_t thread;
+
+	strncpy(w->far_dev, ends->far_dev, sizeof(w->far_dev) - 1);
+	w->far = open(ends->far, O_RDONLY | O_CLOEXEC);
+	if (w->far < 0)
+		return -errno;
+	if (pthread_create(&thread, NULL, open_far, w) != 0)
+		return -EAGAIN;
+	pthread_join(thread, NULL);
+	return w->far < 0 ? -ENOENT : 0;
+}
+
+/* Frames that the other end could not put onto the wire: the 12th number. */
+static uint64_t
+far_drops(const struct wire *w)
+{
+	char text[8192], name[32], *at;
+	unsigned long long drops = 0;
+	ssize_t n = pread(w->far, text, sizeof(text) - 1, 0);
+
+	text[n > 0 ? n : 0] = '\0';
+	snprintf(name, sizeof(name), " %s:", w->far_dev);
+	at = strstr(text, name);
+	if (at != NULL &&
+		sscanf(at + strlen(name),
+			"%*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
+			&drops) != 1)
+		return 0;
+	return drops;
+}
+
 /* A process of its own may enter a namespace without leaving ours. */
 static int
 send_from(const char *far, const struct sockaddr_in *to)
@@ -210,20 +262,23 @@ open_rx(struct wire *w, const char *dev, int index)
 }
 
 int
-wire_open(struct wire *w, const char *dev, const char *addr, const char *far)
+wire_open(struct wire *w, const struct wire_ends *ends)
 {
+	const char *dev = ends->dev;
 	int index = (int)if_nametoindex(dev), rc;
 	struct ifreq req = { 0 };
 
 	memset(w, 0, sizeof(*w));
-	w->tx = w->poll = w->map = w->prog = w->link = -1;
+	w->tx = w->poll = w->far = w->map = w->prog = w->link = -1;
 	if (index == 0)
 		return -ENODEV;
 	rc = open_tx(w, index);
 	if (rc == 0)
 		rc = open_rx(w, dev, index);
 	if (rc == 0)
-		rc = open_poll(w, dev, addr, far);
+		rc = open_poll(w, dev, ends->addr, ends->far);
+	if (rc == 0)
+		rc = open_counters(w, ends);
 	if (rc == 0) {
 		strncpy(req.ifr_name, dev, IFNAMSIZ - 1);
 		rc = ioctl(w->tx, SIOCGIFHWADDR, &req) == 0 ? 0 : -errno;
@@ -255,6 +310,7 @@ wire_close(struct wire *w)
 	shut(&w->prog);
 	shut(&w->map);
 	shut(&w->poll);
+	shut(&w->far);
 	shut(&w->tx);
 	w->xsk = NULL;
 	w->umem = NULL;
@@ -325,7 +381,8 @@ wire_dropped(struct wire *w)
 	if (getsockopt(xsk_socket__fd(w->xsk), SOL_XDP, XDP_STATISTICS, &s,
 		    &len) != 0)
 		return 0;
-	lost = s.rx_dropped + s.rx_ring_full + s.rx_fill_ring_empty_descs;
+	lost = far_drops(w) + s.rx_dropped + s.rx_ring_full +
+	       s.rx_fill_ring_empty_descs;
 	w->lost = lost;
 	return lost - before;
 }

@@ -28,7 +28,9 @@
 
 struct wire {
 	int tx;
-	int poll;            /* the UDP socket that the device is polled by */
+	int poll; /* the UDP socket that the device is polled by */
+	int far;  /* /proc/net/dev of the other end's namespace */
+	char far_dev[16];
 	int map, prog, link; /* the XDP program */
 	void *memory;
 	struct xsk_umem *umem;
@@ -36,23 +38,27 @@ struct wire {
 	struct xsk_ring_prod fill;
 	struct xsk_ring_cons rx, done; /* `done` belongs to a sender */
 	uint32_t at, have;             /* frames of the ring in hand */
-	uint64_t lost;                 /* of the socket, when last asked */
+	uint64_t lost;                 /* for want of room, when last asked */
 	uint64_t sent;
 	uint8_t mac[6];
 	struct iovec iov[WIRE_BURST];
 	struct mmsghdr msg[WIRE_BURST];
 };
 
+struct wire_ends {
+	const char *dev, *addr; /* this end, whose queue 0 has all traffic */
+	const char *far,
+		*far_dev; /* the other: path of its namespace, device */
+};
+
 /*
- * On device `dev`, whose queue 0 has all traffic and whose address is `addr`;
- * `far` is the path of the network namespace at its other end, from where a
- * datagram to `addr` must come in on `dev`. 0 or -errno (EBUSY: it has an XDP
+ * A datagram that is sent to `addr` in the other end's namespace must come in
+ * on `dev`. 0 or -errno (EBUSY: it has an XDP
  * program; EAGAIN: the datagram did not come; EOPNOTSUPP: the device cannot be
  * polled). Until wire_close() nothing but datagrams to port 7 reaches the
  * kernel from `dev`.
  */
-int wire_open(
-	struct wire *w, const char *dev, const char *addr, const char *far);
+int wire_open(struct wire *w, const struct wire_ends *ends);
 void wire_close(struct wire *w);
 
 /* frames[0..n) of `len` bytes, n <= WIRE_BURST: how many were sent. */
@@ -66,7 +72,10 @@ uint32_t wire_send(
 const uint8_t *wire_next(struct wire *w, uint32_t *len);
 void wire_done(struct wire *w);
 
-/* Frames that were lost for want of room here, since the last call. */
+/*
+ * Frames that were lost since the last call for want of room at this end: in
+ * the socket, or on the wire, where the other end's device counts them.
+ */
 uint64_t wire_dropped(struct wire *w);
 
 #endif
