@@ -5,10 +5,13 @@
  * what came before the asking rings nothing, and waits for all descriptors
  * at once: until one is readable, or the scheduler wants its turn.
  *
- *   instance  its kick            told by edges: nobody reads the counter
+ *   instance  its kick            told by edges: nobody reads the counter. It
+ *                                 has the same file open, so a link's kick
+ *                                 stays in the set when it goes: see attach
  *   port      socket, interrupt   see port.h; none: look every LOOK_NS
  *   tap       the device
- *   attach    links came or went  the set of kicks is then made anew
+ *   attach    links came or went  the whole set is then made anew, and what
+ *                                 is stale goes with the old one
  *   wake      stop, new tables
  *
  * While asleep it is no reader of links and tables (rte_rcu_qsbr), so that
@@ -35,7 +38,13 @@
 #define WORTH_NS     5000       /* shorter is not worth a system call */
 #define EVENTS       16
 
-enum source { SOURCE_BELL, SOURCE_ATTACH, SOURCE_WAKE };
+enum source {
+	SOURCE_BELL,
+	SOURCE_KICK,
+	SOURCE_TAP,
+	SOURCE_ATTACH,
+	SOURCE_WAKE,
+};
 
 static int
 watch(const struct nic_doze *d, int fd, enum source source, bool edge)
@@ -61,7 +70,7 @@ kicks_watch(struct softnic *nic)
 
 		if (l != NULL &&
 			(l->from.kick < 0 || watch(&nic->doze, l->from.kick,
-						     SOURCE_BELL, true) != 0))
+						     SOURCE_KICK, true) != 0))
 			all = false;
 	}
 	return all;
@@ -94,7 +103,7 @@ set_make(struct softnic *nic)
 		rc = watch(d, d->bells.fd[i], SOURCE_BELL, d->bells.edge[i]);
 	for (uint32_t u = 0; u < nic->n_uplinks && rc == 0; u++)
 		if (nic->uplink[u].tap >= 0)
-			rc = watch(d, nic->uplink[u].tap, SOURCE_BELL, false);
+			rc = watch(d, nic->uplink[u].tap, SOURCE_TAP, false);
 	d->look = !kicks_watch(nic) || !ports_ring(nic);
 	if (rc != 0)
 		close(d->epoll);
@@ -126,35 +135,37 @@ set_renew(struct softnic *nic)
 }
 
 /*
- * A socket whose device goes down says so until it is asked; anything else
- * that fails (a tap that was deleted) would do so for ever.
+ * A socket whose device goes down says so until it is asked; a tap that was
+ * deleted would do so for ever.
  */
 static void
-fault(struct softnic *nic, int fd)
+fault(struct softnic *nic, int fd, enum source source)
 {
 	socklen_t len = sizeof(int);
 	int error;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+	if (source == SOURCE_TAP)
 		epoll_ctl(nic->doze.epoll, EPOLL_CTL_DEL, fd, NULL);
+	else if (source == SOURCE_BELL)
+		getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
 }
 
 static void
 event(struct softnic *nic, const struct epoll_event *ev)
 {
+	enum source source = (enum source)(ev->data.u64 >> 32);
 	int fd = (int)(uint32_t)ev->data.u64;
 
-	switch ((enum source)(ev->data.u64 >> 32)) {
+	switch (source) {
 	case SOURCE_ATTACH:
 		set_renew(nic);
 		break;
 	case SOURCE_WAKE:
 		counter_read(fd);
 		break;
-	case SOURCE_BELL:
+	default:
 		if (ev->events & (EPOLLERR | EPOLLHUP))
-			fault(nic, fd);
-		break;
+			fault(nic, fd, source);
 	}
 }
 

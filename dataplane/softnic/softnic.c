@@ -80,7 +80,6 @@ eal_args_fill(struct eal_args *a, const struct softnic_tables *t)
 	eal_arg(a, "--lcores=0@%u", t->core);
 	eal_arg(a, "--no-telemetry");
 	eal_arg(a, "--log-level=lib.eal:error");
-	eal_arg(a, "--log-level=lib.vhost.config:error");
 	eal_arg(a, "--log-level=pmd.net.af_xdp:error");
 	eal_arg(a, "--file-prefix=carryall-%s-softnic", t->appliance);
 	eal_args_memory(a, t);
@@ -150,7 +149,7 @@ taps_open(struct softnic *nic, char *why, size_t len)
 
 		if (name[0] == '\0')
 			continue;
-		nic->uplink[u].tap = tap_open(name, why, len);
+		nic->uplink[u].tap = tap_attach(name, why, len);
 		if (nic->uplink[u].tap < 0)
 			return nic->uplink[u].tap;
 	}

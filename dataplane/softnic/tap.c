@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 int
-tap_open(const char *name, char *why, size_t len)
+tap_attach(const char *name, char *why, size_t len)
 {
 	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI };
 	int fd, rc;

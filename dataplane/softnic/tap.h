@@ -20,7 +20,7 @@ struct rte_mbuf;
  * Attach to the persistent tap `name`. The descriptor, which is readable when
  * the kernel sends, or -errno with the reason in why[0..len).
  */
-int tap_open(const char *name, char *why, size_t len);
+int tap_attach(const char *name, char *why, size_t len);
 
 /*
  * Hand pkts[0..n) to the kernel. The caller keeps all. How many were taken;
