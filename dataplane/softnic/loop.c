@@ -20,6 +20,7 @@
 
 #include "dataplane/clock.h"
 #include "dataplane/softnic/nic.h"
+#include "dataplane/softnic/watchdog.h"
 
 /* --- captures ------------------------------------------------------------ */
 
@@ -261,16 +262,32 @@ round_begin(struct softnic *nic)
 }
 
 static void
+ring_doorbell(struct softnic *nic, uint32_t i, bool of_receive)
+{
+	const struct attach_link *l = nic->link[i];
+	int rc;
+
+	if (l == NULL)
+		return;
+	rc = virtq_call(of_receive ? &l->to : &l->from);
+	if (unlikely(rc < 0))
+		nic_break(nic, i, rc);
+	else
+		nic->stats->vnic[i].kicks += (uint64_t)rc;
+}
+
+static void
 ring_doorbells(struct softnic *nic)
 {
-	for (uint32_t m = nic->received | nic->sent; m != 0; m &= m - 1) {
-		uint32_t i = (uint32_t)__builtin_ctz(m);
-		uint64_t *kicks = &nic->stats->vnic[i].kicks;
+	uint32_t received = nic->received, sent = nic->sent;
 
-		if ((nic->received >> i) & 1)
-			*kicks += (uint64_t)virtq_call(&nic->link[i]->to);
-		if ((nic->sent >> i) & 1)
-			*kicks += (uint64_t)virtq_call(&nic->link[i]->from);
+	for (uint32_t m = received | sent; m != 0; m &= m - 1) {
+		uint32_t i = (uint32_t)__builtin_ctz(m);
+
+		if ((received >> i) & 1)
+			ring_doorbell(nic, i, true);
+		if ((sent >> i) & 1)
+			ring_doorbell(nic, i, false);
 	}
 }
 
@@ -292,7 +309,9 @@ softnic_run(struct softnic *nic)
 {
 	struct softnic_stats *s = nic->stats;
 	uint64_t last = rte_rdtsc(), now;
+	struct watchdog dog;
 
+	watchdog_start(&dog);
 	while (!nic->stop) {
 		unsigned int n = softnic_round(nic);
 
@@ -305,4 +324,5 @@ softnic_run(struct softnic *nic)
 		last = now;
 		s->loops++;
 	}
+	watchdog_end(&dog);
 }

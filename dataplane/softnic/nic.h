@@ -58,6 +58,7 @@ struct nic_doze {
 	int epoll;
 	int wake;       /* eventfd: come back now */
 	bool look;      /* a port has no doorbell */
+	sigset_t mask;  /* signals that wait until a sleep is over */
 	uint64_t spin;  /* ns of empty rounds before it sleeps */
 	uint64_t empty; /* since when rounds are empty; 0: they are not */
 	struct port_bells bells;

@@ -14,6 +14,7 @@
  */
 #include "dataplane/softnic/virtq.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
@@ -432,7 +433,9 @@ virtq_call(const struct virtq *r)
 		VRING_AVAIL_F_NO_INTERRUPT)
 		return 0;
 	/* Full means that it has been rung before, which does. */
-	return write(r->call, &one, sizeof(one)) == (ssize_t)sizeof(one);
+	if (write(r->call, &one, sizeof(one)) == (ssize_t)sizeof(one))
+		return 1;
+	return errno == EINTR ? BAD(SOFTNIC_BAD_DOORBELL) : 0;
 }
 
 void
