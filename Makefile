@@ -182,6 +182,13 @@ build/asan/unit/%: build/asan/obj/tests/unit/%.o build/asan/libcarryall.a
 	$(Q)$(CC) $(ASAN) -o $@ $< build/asan/libcarryall.a $(LDLIBS) \
 		$(shell pkg-config --libs check)
 
+# What benchmarks measure with is tested as well.
+build/asan/unit/test_perf_%: build/asan/obj/tests/unit/test_perf_%.o \
+		$(PERF_LIB:%.c=build/asan/obj/%.o) build/asan/libcarryall.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ASAN) -o $@ $^ $(LDLIBS) $(shell pkg-config --libs check)
+
 unit-bins: $(UNIT_BIN)
 
 unit-build:

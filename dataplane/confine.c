@@ -28,6 +28,8 @@ static const int allowed[] = {
 	SCMP_SYS(ppoll),
 	SCMP_SYS(epoll_wait),
 	SCMP_SYS(epoll_pwait),
+	SCMP_SYS(epoll_create), /* DPDK's thread, as descriptors come and go */
+	SCMP_SYS(epoll_create1),
 	SCMP_SYS(epoll_ctl),
 	SCMP_SYS(accept), /* a NIC in software that was restarted comes back */
 	SCMP_SYS(accept4),

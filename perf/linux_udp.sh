@@ -14,7 +14,7 @@ one() { # BYTES VARIANT WHAT
 }
 
 perf_begin
-perf_lab rps
+perf_lab
 lab_address box "$WAN" "$VIP4/32" || perf_fail "no address"
 for bytes in 64 1024; do
 	one $bytes plain "recvfrom() and sendto() of one process, one socket"

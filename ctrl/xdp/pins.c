@@ -302,7 +302,7 @@ pins_get(const char *run_dir, enum pins_map map)
 static int
 check_meta(struct pins *pins, const struct plan *plan, char *why, size_t len)
 {
-	struct xdp_meta m;
+	struct xdp_meta m = { 0 };
 	__u32 zero = 0;
 
 	if (bpf_map_lookup_elem(pins->map[PINS_META], &zero, &m))
@@ -323,25 +323,33 @@ check_meta(struct pins *pins, const struct plan *plan, char *why, size_t len)
 	return -EBUSY;
 }
 
+static int
+open_map(struct pins *pins, enum pins_map map, const char *run_dir, char *why,
+	size_t len)
+{
+	pins->map[map] = pins_get(run_dir, map);
+	if (pins->map[map] >= 0)
+		return 0;
+	snprintf(why, len,
+		"nothing to adopt: %s/" DIR_NAME
+		"/%s: %s (a mount namespace of its own hides it); "
+		"stop what runs and start anew",
+		run_dir, map_name[map], strerror(-pins->map[map]));
+	return pins->map[map];
+}
+
+/* What runs is asked first whose it is: another version has other maps. */
 int
 pins_open(struct pins *pins, const struct plan *plan, const char *run_dir,
 	char *why, size_t len)
 {
-	int err;
+	int err = open_map(pins, PINS_META, run_dir, why, len);
 
-	for (int i = 0; i < PINS_MAPS; i++) {
-		pins->map[i] = pins_get(run_dir, i);
-		if (pins->map[i] >= 0)
-			continue;
-		err = pins->map[i];
-		snprintf(why, len,
-			"nothing to adopt: %s/" DIR_NAME
-			"/%s: %s (a mount namespace of its own hides it); "
-			"stop what runs and start anew",
-			run_dir, map_name[i], strerror(-err));
-		return err;
-	}
-	err = check_meta(pins, plan, why, len);
+	if (!err)
+		err = check_meta(pins, plan, why, len);
+	for (int i = 0; i < PINS_MAPS && !err; i++)
+		if (i != PINS_META)
+			err = open_map(pins, i, run_dir, why, len);
 	return err ? err : map_shared(pins, plan);
 }
 

@@ -41,8 +41,9 @@
 struct xdp_meta {
 	__u32 version;
 	__u32 seed;
-	__u32 n_uplinks, n_vnics, n_functions, n_entries;
-	__u32 generic; /* 1: VNICs are attached in generic mode */
+	__u32 n_uplinks, n_vnics, n_entries;
+	__u32 generic;     /* 1: VNICs are attached in generic mode */
+	__u32 n_functions; /* since version 2 */
 };
 
 /* `uplinks`, mapped shared by the control plane. */

@@ -45,6 +45,22 @@ reserve_huge(long pages)
 }
 
 int
+bench_huge_take(long mb)
+{
+	/* Some are taken for what is not whole pages, and by the heap. */
+	added = reserve_huge(mb / 2 + 16);
+	return added > 0;
+}
+
+void
+bench_huge_give(void)
+{
+	if (added > 0)
+		pool_change(-added);
+	added = 0;
+}
+
+int
 bench_eal_init(const char *name, long mb)
 {
 	char m[16];
@@ -52,8 +68,7 @@ bench_eal_init(const char *name, long mb)
 		(char *)"--no-shconf", (char *)"--no-telemetry",
 		(char *)"--log-level=4", (char *)"-m", m, (char *)"--no-huge" };
 
-	added = reserve_huge(mb / 2 + 16);
-	if (added > 0)
+	if (bench_huge_take(mb))
 		argv[7] = (char *)"--in-memory";
 	snprintf(m, sizeof(m), "%ld", mb);
 	return rte_eal_init(RTE_DIM(argv), argv) < 0 ? -1 : 0;
@@ -63,9 +78,7 @@ void
 bench_eal_fini(void)
 {
 	rte_eal_cleanup();
-	if (added > 0)
-		pool_change(-added);
-	added = 0;
+	bench_huge_give();
 }
 
 const char *

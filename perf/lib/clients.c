@@ -56,9 +56,8 @@ begin(struct clients *c, uint32_t i)
 	c->step[i] = 0;
 }
 
-/* Each has 10 bytes of data: what a FIN ends is 11 further. */
-static void
-packet_write(const struct bench_conn *c, uint8_t step, uint8_t *d)
+void
+clients_write(const struct bench_conn *c, uint8_t step, uint8_t *d)
 {
 	switch (step) {
 	case 0:
@@ -110,7 +109,7 @@ prepare(struct clients *c, struct rte_mbuf **m)
 
 		m[n] = idle_get(c);
 		m[n]->hash.usr = i;
-		packet_write(&c->conn[i], c->step[i],
+		clients_write(&c->conn[i], c->step[i],
 			rte_pktmbuf_mtod(m[n], uint8_t *));
 		n++;
 	}

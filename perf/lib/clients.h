@@ -59,4 +59,10 @@ void clients_settle(struct clients *c);
 
 void clients_stop(struct clients *c);
 
+/*
+ * The packet of `c` that is number `step` of its life, into the 64 bytes at d.
+ * Each has 10 bytes of data: what a FIN ends is 11 further.
+ */
+void clients_write(const struct bench_conn *c, uint8_t step, uint8_t *d);
+
 #endif

@@ -181,7 +181,7 @@ learn(struct flows *f, const uint8_t *came, uint32_t i)
 	memcpy(frame + AT_UDP, came + AT_DPORT, 2);
 	memcpy(frame + AT_DPORT, came + AT_UDP, 2);
 	checksums(frame);
-	f->known[i] = 1;
+	f->known[i] |= FLOWS_KNOWN;
 	f->n_known++;
 }
 
@@ -216,11 +216,19 @@ fits(struct flows *f, enum flows_side side, const uint8_t *frame, int fresh)
 		       get32(frame + AT_SRC) != client_addr(i);
 	if (i >= f->n)
 		return 0;
-	if (side == FLOWS_BACKEND && !f->known[i]) {
+	if (side == FLOWS_BACKEND && !(f->known[i] & FLOWS_KNOWN)) {
+		if (get32(frame + AT_DST) == f->vip)
+			return 0;
 		learn(f, frame, i);
-		return get32(frame + AT_DST) != f->vip;
+		return 1;
 	}
-	return answers(frame, f->frame[side] + (size_t)i * f->len);
+	if (!answers(frame, f->frame[side] + (size_t)i * f->len))
+		return 0;
+	if (side == FLOWS_CLIENT && !(f->known[i] & FLOWS_ANSWERED)) {
+		f->known[i] |= FLOWS_ANSWERED;
+		f->n_answered++;
+	}
+	return 1;
 }
 
 uint64_t

@@ -22,6 +22,9 @@
 #define FLOWS_LEN_MIN 64u
 #define FLOWS_LEN_MAX 1500u
 
+#define FLOWS_KNOWN    0x1 /* the backend has seen it */
+#define FLOWS_ANSWERED 0x2 /* the client has seen an answer, or its echo */
+
 enum flows_side { FLOWS_CLIENT, FLOWS_BACKEND };
 
 struct flows {
@@ -29,8 +32,8 @@ struct flows {
 	uint32_t vip;    /* as on the wire, like all below */
 	uint16_t vport;
 	uint8_t *frame[2]; /* by enum flows_side: n frames of len bytes */
-	uint8_t *known;    /* [n): the backend has seen it */
-	uint32_t n_known;
+	uint8_t *known;    /* [n): FLOWS_* below */
+	uint32_t n_known, n_answered;
 	uint64_t wrong;        /* frames that should not have come so */
 	uint8_t sut_mac[2][6]; /* by the side that faces it */
 };

@@ -9,7 +9,10 @@
 /* A loss that counts as carried: 1%. */
 #define LOSS 0.01
 /* Nothing for so long: nothing more comes. */
-#define QUIET_NS 20000000u
+#define QUIET_NS 30000000u
+/* Between frames of the passes that warm up. */
+#define WARM_NS     50000u
+#define WARM_PASSES 10
 /* A search starts here, goes up by this, then halves so often. */
 #define FIRST_PPS 20000.0
 #define STEP_UP   1.6
@@ -112,31 +115,6 @@ take_all(struct load *l)
 	return l->mode == LOAD_ECHO ? n : n + take(l, FLOWS_BACKEND);
 }
 
-/*
- * Frames that the kernel has thrown away on this thread's core on their way
- * to its sockets: the second column of the core's row of softnet_stat.
- */
-static uint64_t
-backlog_drops(int core)
-{
-	FILE *f = fopen("/proc/net/softnet_stat", "re");
-	char line[256];
-	uint64_t drops = 0;
-
-	for (int i = 0; f != NULL && i <= core; i++) {
-		char *at;
-
-		if (fgets(line, sizeof(line), f) == NULL)
-			break;
-		at = strchr(line, ' ');
-		if (i == core && at != NULL)
-			drops = strtoull(at, NULL, 16);
-	}
-	if (f != NULL)
-		fclose(f);
-	return drops;
-}
-
 static uint64_t
 own_drops(struct load *l)
 {
@@ -190,22 +168,24 @@ void
 load_run(struct load *l, double pps, double ns, struct load_run *r)
 {
 	struct corebusy_mark from, to;
-	uint64_t wrong = l->flows.wrong, drops;
+	uint64_t wrong = l->flows.wrong, ran;
 
 	memset(r, 0, sizeof(*r));
 	r->asked_pps = pps;
 	take_all(l);
 	own_drops(l);
-	drops = backlog_drops(l->own_core);
 	l->delay.n = 0;
 	corebusy_mark(&l->busy, &from);
+	ran = cpu_ns();
 	offer(l, r, from.ns, from.ns + (uint64_t)ns);
+	ran = cpu_ns() - ran;
 	corebusy_mark(&l->busy, &to);
+	r->own_share = (double)ran / (double)(to.ns - from.ns);
 	r->in_time = r->came;
 	r->busy_ns = corebusy_ns(&from, &to);
 	drain(l, r);
 	r->behind = (double)r->sent < 0.97 * pps * r->ns / 1e9;
-	r->own_drops = own_drops(l) + backlog_drops(l->own_core) - drops;
+	r->own_drops = own_drops(l);
 	r->wrong = l->flows.wrong - wrong;
 }
 
@@ -244,7 +224,7 @@ pass(struct load *l, enum flows_side side)
 		uint32_t n;
 
 		now = now_ns();
-		if (sent < l->flows.n && (now - from) / 20000 > sent) {
+		if (sent < l->flows.n && (now - from) / WARM_NS > sent) {
 			sent += send_known(l, side, 1);
 			last = now;
 		}
@@ -259,18 +239,13 @@ load_warm(struct load *l)
 {
 	if (l->mode == LOAD_FRESH)
 		return 0;
-	/* A few passes: a frame may be lost, a neighbour may be unknown. */
-	for (int i = 0; i < 5; i++) {
-		l->delay.n = 0;
+	/* Some passes: a frame may be lost, a neighbour may be unknown. */
+	for (int i = 0; i < WARM_PASSES; i++) {
 		pass(l, FLOWS_CLIENT);
-		if (l->mode == LOAD_ECHO && l->delay.n >= l->flows.n)
-			return 0;
-		if (l->mode == LOAD_LB && l->flows.n_known == l->flows.n) {
-			l->delay.n = 0;
+		if (l->mode == LOAD_LB && l->flows.n_known == l->flows.n)
 			pass(l, FLOWS_BACKEND);
-			if (l->delay.n >= l->flows.n)
-				return 0;
-		}
+		if (l->flows.n_answered == l->flows.n)
+			return 0;
 	}
 	return -ETIMEDOUT;
 }
@@ -295,9 +270,10 @@ trial(struct load *l, double pps, double ns, struct load_max *max)
 	max->loss_above = load_loss(&r);
 	max->share_above = load_share(&r);
 	/* The lowest that failed comes last: its reason stays. */
-	max->limit = r.own_drops > 0 || load_share(&r) < SATURATED
-			     ? "generator"
-			     : NULL;
+	max->limit =
+		r.own_drops > 0 || (!l->polls && load_share(&r) < SATURATED)
+			? "generator"
+			: NULL;
 	return 0;
 }
 

@@ -3,10 +3,13 @@
  * Offered load, and what becomes of it: a rate for a time, and the search for
  * the highest rate that a system carries.
  *
- * One thread sends at both ends and takes what arrives at both. Frames leave
- * when they are due; when the thread is late it sends more at once, and what
- * it cannot send at all in time is `behind`: then it was the limit, and not
- * the system. So it was when frames were lost at its own end.
+ * One thread sends at both ends and takes what arrives at both. Frames that
+ * are due leave every LOAD_PERIOD_NS together, as a NIC that moderates its
+ * interrupts would hand them over: one interrupt of the system's core a frame
+ * would measure the interrupts, which cost a virtual machine several times
+ * what the packet does. What the thread cannot send in time is `behind`: then
+ * it was the limit, and not the system. So it was when frames were lost at its
+ * own end.
  */
 #ifndef PERF_LOAD_H
 #define PERF_LOAD_H
@@ -17,6 +20,8 @@
 #include "perf/lib/flows.h"
 #include "perf/lib/report.h"
 #include "perf/lib/wire.h"
+
+#define LOAD_PERIOD_NS 50000u
 
 enum load_mode {
 	LOAD_ECHO,  /* clients' frames come back to them */
@@ -29,7 +34,7 @@ struct load {
 	struct wire wire[2]; /* by enum flows_side; one for LOAD_ECHO */
 	struct flows flows;
 	struct corebusy busy; /* watches the core of the system */
-	int own_core;         /* where this thread runs */
+	int polls;            /* the system does: its core always works */
 	uint32_t next[2];     /* flow to send next */
 	uint32_t fresh;       /* flows there have been, LOAD_FRESH */
 	uint32_t fresh_max;   /* no more than so many */
@@ -45,10 +50,14 @@ struct load_run {
 	uint64_t wrong;
 	uint64_t own_drops; /* lost at this end */
 	double busy_ns;     /* of the system's core, while frames were sent */
-	int behind;         /* fewer were sent than asked */
+	double own_share; /* of its core that this thread had; it never waits */
+	int behind;       /* fewer were sent than asked */
 };
 
-/* Every flow once through, until both ends know it: 0 or -ETIMEDOUT. */
+/*
+ * Flows once through, or as often as it takes until both ends know each: 0 or
+ * -ETIMEDOUT.
+ */
 int load_warm(struct load *l);
 
 /* `pps` frames a second for `ns`. */

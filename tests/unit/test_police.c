@@ -172,7 +172,7 @@ START_TEST(test_clock_steps_back)
 
 	offer(&m, &r, FRAME, 60000, BEGIN, BEGIN + S);
 	for (uint64_t t = BEGIN + S; t < end; t += 60000) {
-		uint64_t skew = (t / 60000) & 1 ? 50000 : 0;
+		uint64_t skew = (t / 60000) & 1 ? 200000 : 0;
 
 		passed += (uint64_t)police_meter_pass(&m, &r, FRAME, t - skew);
 	}
@@ -284,7 +284,7 @@ START_TEST(test_shares)
 			struct run r;
 
 			run_init(&r, 100 * M, row[i].sender);
-			r.skew_ns = skew ? 30000 : 0;
+			r.skew_ns = skew ? 200000 : 0;
 			run_to(&r, BEGIN + 2 * S, BEGIN + 12 * S);
 			for (int k = 0; k < SENDERS; k++)
 				assert_near(r.passed[k],
