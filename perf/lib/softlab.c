@@ -173,7 +173,7 @@ instance_start(struct softlab *lab, uint32_t i)
 {
 	struct softlab_instance *in = &lab->instance[i];
 	const struct plan_instance *p = &lab->plan->instances[i];
-	struct spawn spawn = { .name = p->name, .nexthops = lab->nexthops };
+	struct spawn spawn = { 0 };
 	int store = store_give(lab, i), fd;
 
 	fd = rundir_replace(
@@ -181,10 +181,11 @@ instance_start(struct softlab *lab, uint32_t i)
 	if (fd < 0 || (store < 0 && p->grant->store.size > 0))
 		return -1;
 	close(fd);
-	if (spawn_open(&spawn, &lab->dir) != 0)
+	if (spawn_open_instance(&spawn, &lab->dir, p->name, lab->nexthops) != 0)
 		return -1;
-	spawn.store = store;
-	in->stats = map_file(spawn.stats, sizeof(*in->stats));
+	spawn.fd[SPAWN_STORE] = store;
+	in->stats = map_file(spawn.fd[INSTANCE_FD_STATS - INSTANCE_FD_GRANT],
+		sizeof(*in->stats));
 	in->pid = spawn_run(&spawn);
 	spawn_close(&spawn);
 	if (in->pid < 0 || in->stats == NULL)
