@@ -201,7 +201,7 @@ nic_pick(struct parse *p, struct cores *c)
 		(c->users[best] > 0 && !p->config->share_cores))
 		parse_fault(p, parse_at(p->root, "appliance"),
 			"provider soft takes a core, and instances name all "
-			"%u; leave it one, or set share_cores = true in "
+			"of the machine's %u; leave it one, or set share_cores = true in "
 			"appliance",
 			c->n);
 	else

@@ -9,7 +9,7 @@
  *   NAME.pps              that rate: packets/s that came through
  *   NAME.light            ns of the core for a packet at 10% of it
  *   NAME.latency.10       us from sending to arrival, p50, p99 and p99.9, at
- *            .50 .90      10, 50 and 90% of it (with -L)
+ *            .50 .90      10, 50 and 90% of it (with -L, not with -q)
  *
  * A system that polls (-P) has its core busy at any rate: then only lost or
  * late frames of the generator's own tell that it was the limit.
@@ -332,6 +332,7 @@ parse(int argc, char **argv)
 	opt.ends[0].far = opt.far;
 	opt.ends[1].far = opt.far;
 	opt.repeats = opt.quick ? 3 : REPEATS;
+	opt.latency &= !opt.quick;
 	opt.run_ns = opt.quick ? 1.2e8 : 4e8;
 	opt.trial_ns = opt.quick ? 6e7 : 2e8;
 	/* There are only so many ports, and flows stay a while. */

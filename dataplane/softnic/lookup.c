@@ -97,22 +97,18 @@ fragments_find(const struct fragments *c, const struct steer_fragment *key)
 	return NULL;
 }
 
-/* Free slots have tick 0, so that they are the oldest. */
+/* A set is in the order of entry, the newest first: the last makes room. */
 void
 fragments_put(
 	struct fragments *c, const struct steer_fragment *key, uint32_t fate)
 {
-	struct fragment_slot *s = c->slot[set_of(c, key)], *to = &s[0];
+	struct fragment_slot *s = c->slot[set_of(c, key)];
+	int i = 0;
 
-	for (int i = 0; i < FRAGMENTS_WAYS; i++) {
-		if (s[i].tick != 0 && !memcmp(&s[i].key, key, sizeof(*key))) {
-			to = &s[i];
-			break;
-		}
-		if (s[i].tick < to->tick)
-			to = &s[i];
-	}
-	to->key = *key;
-	to->fate = fate;
-	to->tick = c->tick;
+	while (i < FRAGMENTS_WAYS - 1 && memcmp(&s[i].key, key, sizeof(*key)))
+		i++;
+	memmove(&s[1], &s[0], (size_t)i * sizeof(s[0]));
+	s[0].key = *key;
+	s[0].fate = fate;
+	s[0].tick = c->tick;
 }

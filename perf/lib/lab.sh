@@ -17,8 +17,8 @@
 # client is for the generator, which polls the device itself (lib/wire.h); what
 # arrives at the box is polled by a kernel thread of each of its devices, pinned
 # to core 1 (threaded NAPI), for all systems alike. perf_steered checks that it
-# is so. Receive packet steering was slower for every one of them: it interrupts
-# the core more often.
+# is so. Receive packet steering interrupts the core more often, and was slower:
+# 11 us beside 8 for UDP echo, on a virtual machine.
 
 # shellcheck source=tests/lab/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../tests/lab/lib.sh"

@@ -173,7 +173,7 @@ instance_start(struct softlab *lab, uint32_t i)
 {
 	struct softlab_instance *in = &lab->instance[i];
 	const struct plan_instance *p = &lab->plan->instances[i];
-	struct spawn spawn = { 0 };
+	struct spawn spawn;
 	int store = store_give(lab, i), fd;
 
 	fd = rundir_replace(

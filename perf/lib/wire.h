@@ -12,9 +12,10 @@
  * frame on the wire and neither interrupts this core nor does its work. On a
  * virtual machine such an interrupt costs its sender more than a packet.
  *
- * The kernel polls what a socket has last heard of, and since Linux 6.13 an
- * AF_XDP socket on veth no longer knows. A UDP socket does, once it has had a
- * datagram of the device: one is sent to it from the other end's namespace.
+ * The kernel polls the queue that a socket has last heard of, and an AF_XDP
+ * socket on veth never says which (seen with Linux 6.18). A UDP socket does,
+ * once it has had a datagram of the device: one is sent to it from the other
+ * end's namespace.
  */
 #ifndef PERF_WIRE_H
 #define PERF_WIRE_H
@@ -46,17 +47,15 @@ struct wire {
 };
 
 struct wire_ends {
-	const char *dev, *addr; /* this end, whose queue 0 has all traffic */
-	const char *far,
-		*far_dev; /* the other: path of its namespace, device */
+	const char *dev, *addr;    /* this end, whose queue 0 has all traffic */
+	const char *far, *far_dev; /* the other: path of its netns, device */
 };
 
 /*
  * A datagram that is sent to `addr` in the other end's namespace must come in
- * on `dev`. 0 or -errno (EBUSY: it has an XDP
- * program; EAGAIN: the datagram did not come; EOPNOTSUPP: the device cannot be
- * polled). Until wire_close() nothing but datagrams to port 7 reaches the
- * kernel from `dev`.
+ * on `dev`. 0 or -errno (EBUSY: it has an XDP program; EAGAIN: the datagram
+ * did not come; EOPNOTSUPP: the device cannot be polled). Until wire_close()
+ * nothing but datagrams to port 7 reaches the kernel from `dev`.
  */
 int wire_open(struct wire *w, const struct wire_ends *ends);
 void wire_close(struct wire *w);

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
+# providers: xdp soft
 # bound: 90
 #
 # Backends that refuse, fall silent, vanish, or are unreachable: the client

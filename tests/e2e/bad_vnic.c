@@ -16,6 +16,8 @@
  *   tables        memory tables that cannot be: each should be hung up on
  *   garbage       random messages and rings, on new sockets, for MS
  *   close         accept and close at once, 1,000 times, on new sockets
+ *   cycle         attach, send a frame and go, 1,000 times, every other time on
+ *                 a new socket: should be attached to each time
  */
 #include <time.h>
 
@@ -335,6 +337,44 @@ close_at_once(void)
 	return 0;
 }
 
+/* True when the NIC has taken a frame: both rings are in use then. */
+static bool
+frame_taken(void)
+{
+	uint64_t end = now_ms() + (uint64_t)limit_ms, count;
+	struct pollfd p = { .fd = front.ring[1].call, .events = POLLIN };
+	struct vring_used_elem e;
+
+	front_desc(&front, 1, 0, VIRTQ_HEADER + 60);
+	front_offer(&front, 1, 0);
+	while (!front_used(&front, 1, &e)) {
+		if (now_ms() >= end)
+			return false;
+		(void)!poll(&p, 1, limit_ms);
+		(void)!read(p.fd, &count, sizeof(count));
+	}
+	return true;
+}
+
+static int
+cycle(void)
+{
+	for (int n = 0; n < 1000; n++) {
+		if (!attach() || !frame_taken()) {
+			printf("cycle: nothing is taken after %d\n", n);
+			return 1;
+		}
+		front_hang_up(&front);
+		if (n & 1)
+			anew();
+		/* The NIC may still look at the old rings: they stay. */
+		front_unshare(&front);
+		front_share(&front);
+	}
+	printf("cycle: 1000 times attached\n");
+	return 0;
+}
+
 static int
 run(const char *mode)
 {
@@ -346,6 +386,8 @@ run(const char *mode)
 		return garbage();
 	if (strcmp(mode, "close") == 0)
 		return close_at_once();
+	if (strcmp(mode, "cycle") == 0)
+		return cycle();
 	for (size_t i = 0; i < sizeof(offences) / sizeof(offences[0]); i++)
 		if (strcmp(mode, offences[i].name) == 0)
 			return attach() ? offend(&offences[i]) : 1;

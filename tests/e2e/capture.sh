@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
+# providers: xdp soft
 # bound: 90
 #
 # `carryall capture` of a VNIC shows the packets of that instance's buckets

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
+# providers: xdp soft
 # bound: 120
 #
 # Connections outlive the processes that carry them. 200 transfers run and 200

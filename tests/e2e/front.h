@@ -80,10 +80,9 @@ front_listen(struct front *f, const char *path)
 
 /* Fresh memory and rings, all zero. */
 static inline void
-front_open(struct front *f, const char *path)
+front_share(struct front *f)
 {
 	f->memfd = memfd_create("front", MFD_CLOEXEC);
-	f->fd = -1;
 	FRONT_MUST(f->memfd >= 0 && ftruncate(f->memfd, FRONT_SIZE) == 0);
 	f->mem = mmap(NULL, FRONT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
 		f->memfd, 0);
@@ -97,6 +96,24 @@ front_open(struct front *f, const char *path)
 			.kick = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
 			.call = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) };
 	}
+}
+
+static inline void
+front_unshare(struct front *f)
+{
+	close(f->memfd);
+	munmap(f->mem, FRONT_SIZE);
+	for (int i = 0; i < 2; i++) {
+		close(f->ring[i].kick);
+		close(f->ring[i].call);
+	}
+}
+
+static inline void
+front_open(struct front *f, const char *path)
+{
+	f->fd = -1;
+	front_share(f);
 	front_listen(f, path);
 }
 
@@ -114,12 +131,7 @@ front_close(struct front *f)
 	front_hang_up(f);
 	close(f->listener);
 	unlink(f->path);
-	close(f->memfd);
-	munmap(f->mem, FRONT_SIZE);
-	for (int i = 0; i < 2; i++) {
-		close(f->ring[i].kick);
-		close(f->ring[i].call);
-	}
+	front_unshare(f);
 }
 
 /* False if nobody connects in time. */

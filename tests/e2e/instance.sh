@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
+# providers: xdp soft
 # bound: 90
 #
 # An instance is killed. The other's transfers complete; new connections to

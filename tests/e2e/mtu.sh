@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
+# providers: xdp soft
 #
 # A way to the backend that takes 1280 bytes, where both ends think 1500: a
 # router's ICMP "fragmentation needed" and "packet too big", sent to the SNAT

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
+# providers: xdp soft
 #
 # What an instance may not do, it cannot: it has no privilege, and frames
 # that are not its own die on the far side of its VNIC, each counted under
@@ -9,6 +10,8 @@ set -u
 . "$(dirname "$0")/../lab/check.sh"
 # shellcheck source=tests/lab/config.sh
 . "$(dirname "$0")/../lab/config.sh"
+# shellcheck source=tests/lab/soft.sh
+. "$(dirname "$0")/../lab/soft.sh"
 test_begin
 test_serve
 SEND=$ROOT/build/tests/vnic_send
@@ -16,7 +19,17 @@ SEND=$ROOT/build/tests/vnic_send
 # as_instance ARGUMENTS...: put frames on web.0's VNIC, in the place of the
 # instance. With the xdp provider the VNIC's near end is a device.
 as_instance() {
-	box "$SEND" web.0 "$@"
+	local status
+	case $PROVIDER in
+	xdp) box "$SEND" web.0 "$@" ;;
+	soft)
+		place_take web.0
+		box "$SEND" "$place" "$@"
+		status=$?
+		place_give
+		return $status
+		;;
+	esac
 }
 
 # --- privileges
@@ -154,5 +167,7 @@ check "at the switch: its own SNAT ports, and no more" \
 	"$(seen at-switch 'udp dst port 42000')" = "$snat_own"
 check "at the client: its own client ports, and no more" \
 	"$(seen at-client 'tcp dst portrange 43000-43199')" = "$vip_own"
+# With its back-off, for one whose place was taken so often.
+check_run "all instances serve" wait_for 40 web_serving
 check_run "it serves as before" client "$PEER" fetch "$VIP4" / 50
 test_end

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
+# providers: xdp soft
 #
 # An idle appliance uses next to no CPU; a stopped one leaves nothing, be it
 # stopped by signal, by `carryall stop`, or after its control plane was
@@ -109,8 +110,11 @@ serve
 check "there is something to leave behind" "$(wc -l <<< "$bpf_run")" -ge 12
 check "and it is there" "$(bpf_left)" = "$(wc -l <<< "$bpf_run")"
 mapfile -t who < <(st '"control=\(.pid)",
+	(select(.nic) | "nic=\(.nic.pid)"),
 	(.functions[].instances[] | "\(.name)=\(.pid)")')
-check "processes to watch" ${#who[@]} = 4
+check "processes to watch, all there are" ${#who[@]} = "$(processes)"
+check "processes to watch" ${#who[@]} -ge \
+	$([ "$PROVIDER" = soft ] && echo 5 || echo 4)
 all_idle "${who[@]}"
 check_run "SIGTERM stops it" carryall_stop
 nothing_left "after SIGTERM"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
+# providers: xdp soft
 # bound: 170
 #
 # Rates and shares, kept outside the instances: what comes back from echo
@@ -14,7 +15,6 @@ set -u
 . "$(dirname "$0")/../lab/check.sh"
 # shellcheck source=tests/lab/config.sh
 . "$(dirname "$0")/../lab/config.sh"
-: "${PROVIDER:=xdp}"
 test_begin
 LOAD=$ROOT/build/tests/udpload
 UDP_HEADERS=42

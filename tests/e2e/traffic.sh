@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
+# providers: xdp soft
 # bound: 150
 #
 # The main job: 20,000 connections through one VIP, over IPv4 and IPv6, and

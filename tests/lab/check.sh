@@ -3,12 +3,13 @@
 #
 # What an end-to-end test says: lines `ok NAME`, `FAIL NAME: reason`,
 # `skip NAME: reason`. A test sources this and calls test_begin first; its
-# exit status is 1 if anything failed.
+# exit status is 1 if anything failed. If PROVIDER is set, the names say whose
+# VNICs were tested.
 
 # shellcheck source=tests/lab/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-TEST=$(basename "$0" .sh)
+TEST=$(basename "$0" .sh)${PROVIDER:+ $PROVIDER}
 TEST_FAILED=0
 
 ok() {
@@ -71,13 +72,14 @@ test_end() {
 	exit "$status"
 }
 
-# What helps to understand a failure, kept under build/test/TEST.
+# What helps to understand a failure, kept under build/test.
 test_keep() {
-	local keep="$ROOT/build/test/$TEST"
+	local kept=build/test/${TEST// /-}
+	local keep="$ROOT/$kept"
 	mkdir -p "$keep"
 	cp "$LAB_DIR"/*.log "$LAB_DIR"/*.cfg "$keep" 2>/dev/null
 	"$CARRYALL" status "$NAME" --json > "$keep/status.json" 2>&1
-	echo "# the appliance's log (all of it is in build/test/$TEST):"
+	echo "# the appliance's log (all of it is in $kept):"
 	tail -n 15 "$LAB_DIR/run.log" 2>/dev/null | sed 's/^/#   /'
 }
 

@@ -32,6 +32,7 @@ static struct attach *attach;
 static pthread_t loop;
 static uint32_t loop_stop;
 static uint64_t frames[2]; /* from VNIC i */
+static uint32_t loop_hold; /* 1: asked to hold_on(), 2: does */
 static char dir[] = "/tmp/attachXXXXXX", path[2][64];
 static struct front front[2];
 
@@ -64,6 +65,22 @@ loop_break(uint32_t i, int rc)
 	attach_break(attach, i);
 }
 
+/*
+ * A loop that is slow in this round: it has its link while that is taken
+ * away, and uses it for some time more.
+ */
+static void
+hold_on(struct attach_link *link)
+{
+	uint64_t until;
+
+	__atomic_store_n(&loop_hold, 2, __ATOMIC_RELEASE);
+	AWAIT(attach_get(attach, 0) == NULL);
+	for (until = now_ms() + 20; now_ms() < until;)
+		ck_assert_int_ge(virtq_available(&link->to), 0);
+	__atomic_store_n(&loop_hold, 0, __ATOMIC_RELEASE);
+}
+
 /* Whatever VNIC i sends goes back to it. */
 static void
 loop_vnic(uint32_t i, struct rte_mbuf **pkts)
@@ -74,6 +91,8 @@ loop_vnic(uint32_t i, struct rte_mbuf **pkts)
 
 	if (link == NULL)
 		return;
+	if (i == 0 && READ(loop_hold) == 1)
+		hold_on(link);
 	n = virtq_get(&link->from, pkts, BURST, stats->vnic[i].drop);
 	if (n < 0) {
 		loop_break(i, n);
@@ -285,6 +304,25 @@ START_TEST(memory_changes)
 		echo(0, 5);
 		front_say_memory(&front[0]);
 	}
+	neighbour_is_well();
+}
+END_TEST
+
+/* What the loop has got stays until its round is over. */
+START_TEST(the_loop_is_slow)
+{
+	attached(0);
+	front_offer_buffers(&front[0]);
+	echo(0, 5);
+	__atomic_store_n(&loop_hold, 1, __ATOMIC_RELEASE);
+	AWAIT(READ(loop_hold) == 2);
+	if (_i == 0)
+		front_say_memory(&front[0]);
+	else
+		front_hang_up(&front[0]);
+	AWAIT(READ(loop_hold) == 0);
+	if (_i == 0)
+		echo(0, 5);
 	neighbour_is_well();
 }
 END_TEST
@@ -507,27 +545,70 @@ START_TEST(foreign_descriptors)
 }
 END_TEST
 
-/* Rings that are not where memory is, or not aligned, or of odd sizes. */
+/* Each part of a ring not where memory is, or across its end, or not aligned.
+ */
 START_TEST(rings_elsewhere)
 {
 	struct vhost_message m = { .addr = { .index = 1 } };
-	uint64_t at[] = { (uintptr_t)front[0].mem + 8,
-		(uintptr_t)front[0].mem + FRONT_SIZE - 16, 0, ~0ull - 15 };
+	uint64_t mem = (uintptr_t)front[0].mem;
+	uint64_t at[] = { mem + 1, mem + FRONT_SIZE - 32, mem - 16,
+		mem + FRONT_SIZE, 0, ~0ull - 15 };
 
 	attached(0);
-	m.addr.desc = at[_i % 4];
+	m.addr.desc = (uintptr_t)front[0].ring[1].desc;
 	m.addr.avail = (uintptr_t)front[0].ring[1].avail;
 	m.addr.used = (uintptr_t)front[0].ring[1].used;
-	if (_i < 4)
-		front_say(&front[0], &m, VHOST_SET_VRING_ADDR, 40, NULL, 0);
-	else if (_i == 4)
-		front_say_state(&front[0], VHOST_SET_VRING_NUM, 1, 0);
-	else if (_i == 5)
-		front_say_state(&front[0], VHOST_SET_VRING_NUM, 1, 255);
-	else if (_i == 6)
-		front_say_state(&front[0], VHOST_SET_VRING_NUM, 1, 1u << 16);
+	if (_i % 3 == 0)
+		m.addr.desc = at[_i / 3];
+	else if (_i % 3 == 1)
+		m.addr.avail = at[_i / 3];
 	else
-		front_say_state(&front[0], VHOST_SET_VRING_ENABLE, 2, 1);
+		m.addr.used = at[_i / 3];
+	front_say(&front[0], &m, VHOST_SET_VRING_ADDR, 40, NULL, 0);
+	ck_assert(front_is_left(&front[0], LIMIT_MS));
+	neighbour_is_well();
+}
+END_TEST
+
+/* A ring that has grown out of memory since its address was said. */
+START_TEST(rings_that_grow)
+{
+	struct vhost_message m = { .addr = { .index = 1 } };
+
+	attached(0);
+	m.addr.desc = (uintptr_t)front[0].mem + FRONT_SIZE - FRONT_RING * 16;
+	m.addr.avail = (uintptr_t)front[0].ring[1].avail;
+	m.addr.used = (uintptr_t)front[0].ring[1].used;
+	front_say(&front[0], &m, VHOST_SET_VRING_ADDR, 40, NULL, 0);
+	ck_assert_uint_eq(front_ask(&front[0], VHOST_GET_QUEUE_NUM), 1);
+	ck_assert_uint_eq(READ(stats->vnic[0].attached), 1);
+	front_say_state(&front[0], VHOST_SET_VRING_NUM, 1, 2 * FRONT_RING);
+	ck_assert(front_is_left(&front[0], LIMIT_MS));
+	neighbour_is_well();
+}
+END_TEST
+
+/* Rings of sizes that none has, and rings that there are not. */
+START_TEST(numbers_beyond)
+{
+	static const struct {
+		uint32_t request, index, num;
+	} row[] = {
+		{ VHOST_SET_VRING_NUM, 1, 0 },
+		{ VHOST_SET_VRING_NUM, 1, 255 },
+		{ VHOST_SET_VRING_NUM, 1, 2 * VHOST_RING_MAX },
+		{ VHOST_SET_VRING_NUM, 1, 1u << 16 },
+		{ VHOST_SET_VRING_ENABLE, 2, 1 },
+		{ VHOST_GET_VRING_BASE, UINT32_MAX, 0 },
+		{ VHOST_SET_VRING_KICK, 0x102, 0 },
+		{ VHOST_SET_FEATURES, 1, 0 },
+		{ 0, 0, 0 },
+		{ 77, 0, 0 },
+	};
+
+	attached(0);
+	ck_assert_int_lt(_i, (int)RTE_DIM(row));
+	front_say_state(&front[0], row[_i].request, row[_i].index, row[_i].num);
 	ck_assert(front_is_left(&front[0], LIMIT_MS));
 	neighbour_is_well();
 }
@@ -612,6 +693,7 @@ main(void)
 	tcase_add_test(good, frames_come_back);
 	tcase_add_test(good, stopped_and_started);
 	tcase_add_test(good, memory_changes);
+	tcase_add_loop_test(good, the_loop_is_slow, 0, 2);
 	tcase_add_test(good, the_nic_restarts);
 	tcase_add_test(good, the_instance_restarts);
 	tcase_add_test(good, the_instance_hangs_up);
@@ -622,7 +704,9 @@ main(void)
 	tcase_add_test(bad, half_a_message);
 	tcase_add_loop_test(bad, absurd_memory, 0, RTE_DIM(bad_tables));
 	tcase_add_loop_test(bad, foreign_descriptors, 0, 3);
-	tcase_add_loop_test(bad, rings_elsewhere, 0, 8);
+	tcase_add_loop_test(bad, rings_elsewhere, 0, 18);
+	tcase_add_test(bad, rings_that_grow);
+	tcase_add_loop_test(bad, numbers_beyond, 0, 10);
 	tcase_add_test(bad, garbage);
 	tcase_add_test(bad, connected_and_closed);
 	suite_add_tcase(suite, bad);
