@@ -250,6 +250,7 @@ nic_take_tables(struct softnic *nic)
 	nic->stats->generation = t->generation;
 }
 
+/* A ring that is new asks for kicks, which only a loop that sleeps needs. */
 static void
 round_begin(struct softnic *nic)
 {
@@ -257,8 +258,13 @@ round_begin(struct softnic *nic)
 	fragments_now(nic->lookup.fragments, nic->now_ns);
 	nic_take_tables(nic);
 	nic->received = nic->sent = 0;
-	for (uint32_t i = 0; i < nic->n_vnics; i++)
-		nic->link[i] = attach_get(nic->attach, i);
+	for (uint32_t i = 0; i < nic->n_vnics; i++) {
+		struct attach_link *l = attach_get(nic->attach, i);
+
+		if (unlikely(l != nic->link[i] && l != NULL))
+			virtq_want_kick(&l->from, 0);
+		nic->link[i] = l;
+	}
 }
 
 static void
