@@ -30,7 +30,6 @@
 #include <unistd.h>
 
 #include "dataplane/softnic/nic.h"
-#include "dataplane/softnic/watchdog.h"
 
 #define SPIN_NS      50000
 #define LOOK_NS      250000     /* where a port has no doorbell */
@@ -207,7 +206,7 @@ rest(struct softnic *nic, uint64_t ns)
 
 	nic->stats->sleeps++;
 	rte_rcu_qsbr_thread_offline(nic->qsbr, NIC_READER);
-	n = epoll_pwait2(nic->doze.epoll, ev, EVENTS, &ts, &nic->doze.mask);
+	n = epoll_pwait2(nic->doze.epoll, ev, EVENTS, &ts, NULL);
 	rte_rcu_qsbr_thread_online(nic->qsbr, NIC_READER);
 	for (int i = 0; i < n; i++)
 		event(nic, &ev[i]);
@@ -257,8 +256,6 @@ nic_doze_init(struct softnic *nic, char *why, size_t len)
 	int rc;
 
 	d->spin = nic->first->share_core ? 0 : SPIN_NS;
-	pthread_sigmask(SIG_SETMASK, NULL, &d->mask);
-	sigaddset(&d->mask, WATCHDOG_SIGNAL);
 	for (uint32_t u = 0; u < nic->n_uplinks; u++)
 		ports[u] = nic->uplink[u].port;
 	port_bells_find(ports, nic->n_uplinks, &d->bells);

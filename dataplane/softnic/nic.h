@@ -22,6 +22,7 @@
 #include "dataplane/softnic/sched.h"
 #include "dataplane/softnic/softnic.h"
 #include "dataplane/softnic/tap.h"
+#include "dataplane/softnic/watchdog.h"
 
 #define NIC_BURST 32
 #define NIC_STAGE VIRTQ_BURST_MAX
@@ -58,7 +59,6 @@ struct nic_doze {
 	int epoll;
 	int wake;       /* eventfd: come back now */
 	bool look;      /* a port has no doorbell */
-	sigset_t mask;  /* signals that wait until a sleep is over */
 	uint64_t spin;  /* ns of empty rounds before it sleeps */
 	uint64_t empty; /* since when rounds are empty; 0: they are not */
 	struct port_bells bells;
@@ -88,6 +88,7 @@ struct softnic {
 	struct nic_uplink uplink[SOFTNIC_UPLINKS_MAX];
 	struct nic_stage stage[SOFTNIC_VNICS_MAX];
 	struct nic_doze doze;
+	struct watchdog dog;
 
 	/* shared with the control thread */
 	const struct softnic_tables *tables; /* atomic: those in force */
@@ -134,6 +135,9 @@ nic_captures(const struct softnic *nic, uint32_t i)
 				__ATOMIC_RELAXED) != 0) &&
 	       nic->capture != NULL;
 }
+
+/* What came in on the uplinks, to the rings; frames. Thread: the loop. */
+unsigned int nic_receive(struct softnic *nic);
 
 /* What instances send, and the kernel; frames moved. Thread: the loop. */
 unsigned int nic_transmit(struct softnic *nic);

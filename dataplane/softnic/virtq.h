@@ -89,6 +89,9 @@ int virtq_get(struct virtq *r, struct rte_mbuf **pkts, uint16_t n,
  */
 int virtq_call(const struct virtq *r);
 
+/* Would virtq_call() ring? Then again, if nothing changes meanwhile. */
+int virtq_wants_call(const struct virtq *r);
+
 /*
  * Ask for a kick when something becomes available, or not to be kicked. Who
  * asks must look at virtq_available() once more before it sleeps: what came

@@ -599,8 +599,10 @@ START_TEST(doorbell_that_blocks)
 
 	ring.call = eventfd(0, 0);
 	ck_assert_int_eq(write(ring.call, &full, 8), 8);
-	watchdog_start(&dog);
+	ck_assert_int_eq(watchdog_start(&dog), 0);
+	watchdog_arm(&dog);
 	ck_assert_int_eq(virtq_call(&ring), REASON(BAD_DOORBELL));
+	watchdog_disarm(&dog);
 	watchdog_end(&dog);
 	close(ring.call);
 }
