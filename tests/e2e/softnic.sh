@@ -98,7 +98,7 @@ sent_0() {
 	web '.instances[0].vnic.tx_bytes'
 }
 descriptors() {
-	ls "/proc/$(nic .pid)/fd" | wc -l
+	find "/proc/$(nic .pid)/fd" -type l | wc -l
 }
 kept=$(pids) fds=$(descriptors)
 own=$(web '.instances[0].opened')
@@ -133,9 +133,9 @@ one_dies() {
 nic_pid=$(nic .pid)
 transfers dies 40 100k
 deaths=0
-for i in 1 2 3 4; do
-	for j in 1 2 3 4 5; do
-		one_dies && deaths=$((deaths + 1))
+for n in 5 10 15 20; do
+	while one_dies && deaths=$((deaths + 1)) && [ $deaths -lt $n ]; do
+		:
 	done
 	kill -KILL "$CTL_PID"
 	wait_for 5 lab_gone "$CTL_PID"

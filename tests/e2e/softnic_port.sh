@@ -43,7 +43,7 @@ tap_mac() {
 	ip -n "cy-$LAB_ID-box" -j link show $TAP | jq -r '.[0].address'
 }
 no_tap() {
-	! ip -n "cy-$LAB_ID-box" link show $TAP 2>/dev/null
+	! ip -n "cy-$LAB_ID-box" link show "$TAP" 2>/dev/null
 }
 no_sockets() {
 	[ "$(box ss -xHl src "/run/carryall/$NAME/*" | wc -l)" = 0 ]
