@@ -204,6 +204,31 @@ START_TEST(the_short_way_is_the_long_way)
 }
 END_TEST
 
+/* What chance seldom makes. */
+START_TEST(the_short_way_refuses)
+{
+	struct spec s = SPEC(PEER4, ECHO4, 40000, 9, IPPROTO_UDP, .ttl = 3,
+		.payload = 20, .smac = CLIENT_MAC, .dmac = OWN_MAC);
+	struct spec other = s;
+	struct rte_mbuf *m;
+
+	lab_grant();
+	lab_service(ECHO4, 9, IPPROTO_UDP);
+	lab_start();
+	m = lab_packet(s);
+	ck_assert_uint_eq(lab_send(m), NF_TX);
+	rte_pktmbuf_free(m);
+	other.sport = 9;
+	refused(lab_packet(other), NF_DROP_OWN);
+	other.sport = 7;
+	refused(lab_packet(other), NF_DROP_OWN);
+	m = lab_packet(s);
+	put16(rte_pktmbuf_mtod(m, uint8_t *) + 38, 7);
+	refused(m, NF_DROP_MALFORMED);
+	lab_stop();
+}
+END_TEST
+
 /* In one burst: each service is told what it answered. */
 START_TEST(services_are_counted_apart)
 {
@@ -277,6 +302,7 @@ main(void)
 	tcase_add_test(tc, payload_is_not_touched);
 	tcase_add_test(tc, the_rest_is_dropped_by_name);
 	tcase_add_test(tc, the_short_way_is_the_long_way);
+	tcase_add_test(tc, the_short_way_refuses);
 	tcase_add_test(tc, services_are_counted_apart);
 	suite_add_tcase(suite, tc);
 	return lab_run(suite);
