@@ -9,6 +9,7 @@
  * the mailbox per millisecond, and one for each write of the log, which takes
  * all records that came while the former was on its way.
  */
+#include <rte_branch_prediction.h>
 #include <rte_cycles.h>
 #include <rte_pause.h>
 
@@ -53,26 +54,31 @@ instance_flush(struct instance *in)
 	in->n_out = 0;
 }
 
-static inline void
-out_add(struct instance *in, struct rte_mbuf *m)
+static void
+refuse(struct instance *in, struct rte_mbuf *m, nf_verdict verdict)
 {
-	if (in->n_out == INSTANCE_OUT_MAX)
-		instance_flush(in);
-	in->out[in->n_out++] = m;
+	if (verdict == NF_HELD)
+		return;
+	in->stats->drop[verdict - NF_DROP(0)]++;
+	rte_pktmbuf_free(m);
 }
 
 void
 instance_dispatch(struct instance *in, struct rte_mbuf **pkts, uint16_t n,
 	const nf_verdict *verdict)
 {
+	uint16_t n_out;
+
+	if (in->n_out + n > INSTANCE_OUT_MAX)
+		instance_flush(in);
+	n_out = in->n_out;
 	for (uint16_t i = 0; i < n; i++) {
-		if (verdict[i] == NF_TX) {
-			out_add(in, pkts[i]);
-		} else if (verdict[i] != NF_HELD) {
-			in->stats->drop[verdict[i] - NF_DROP(0)]++;
-			rte_pktmbuf_free(pkts[i]);
-		}
+		if (likely(verdict[i] == NF_TX))
+			in->out[n_out++] = pkts[i];
+		else
+			refuse(in, pkts[i], verdict[i]);
 	}
+	in->n_out = n_out;
 }
 
 static inline uint64_t
@@ -96,12 +102,14 @@ loop_packets(struct instance *in)
 	nf_verdict verdict[NF_BURST_MAX];
 	struct stats *s = in->stats;
 	uint16_t n = vnic_rx(&in->vnic, pkts, NF_BURST_MAX);
+	uint64_t bytes = 0;
 
 	if (n == 0)
 		return 0;
 	s->rx_packets += n;
 	for (uint16_t i = 0; i < n; i++)
-		s->rx_bytes += rte_pktmbuf_pkt_len(pkts[i]);
+		bytes += rte_pktmbuf_pkt_len(pkts[i]);
+	s->rx_bytes += bytes;
 	in->nf->burst(in->nf_state, pkts, n, verdict, in->now_tsc);
 	instance_dispatch(in, pkts, n, verdict);
 	return n;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* nf/echo, packet by packet: what goes in, what comes out or why not. */
 #define LAB_NF nf_echo
+#include <stdlib.h>
+
 #include "tests/unit/lb_lab.h"
 #include "tests/unit/payload_guard.h"
 
@@ -138,6 +140,130 @@ START_TEST(the_rest_is_dropped_by_name)
 }
 END_TEST
 
+/* --- the short way beside the long way --- */
+
+/* After a packet like it a packet may take the short way, after this none. */
+static void
+warm(bool like_it)
+{
+	struct rte_mbuf *m;
+
+	if (like_it) {
+		struct spec s = SPEC(PEER4, ECHO4, 40000, 7, IPPROTO_UDP,
+			.ttl = 3, .smac = CLIENT_MAC, .dmac = OWN_MAC);
+
+		m = lab_packet(s);
+	} else {
+		m = icmp(PEER6, ECHO6, 128, IPPROTO_ICMPV6);
+	}
+	ck_assert_uint_eq(lab_send(m), NF_TX);
+	rte_pktmbuf_free(m);
+}
+
+/* A datagram of which up to two bytes of its headers, or its end, differ. */
+static struct rte_mbuf *
+nearly_plain(unsigned int seed)
+{
+	struct spec s = SPEC(PEER4, ECHO4, 40000, 7, IPPROTO_UDP, .ttl = 3,
+		.payload = 20, .fill = 9, .smac = CLIENT_MAC, .dmac = OWN_MAC);
+	struct rte_mbuf *m = lab_packet(s);
+	uint8_t *d = rte_pktmbuf_mtod(m, uint8_t *);
+
+	for (int k = rand_r(&seed) % 3; k > 0; k--)
+		d[rand_r(&seed) % 42] ^= (uint8_t)(1u << rand_r(&seed) % 8);
+	if (rand_r(&seed) % 4 == 0)
+		rte_pktmbuf_trim(m, (uint16_t)(rand_r(&seed) % 30));
+	return m;
+}
+
+START_TEST(the_short_way_is_the_long_way)
+{
+	unsigned int answered = 0, refused_n = 0;
+
+	echo_start();
+	for (unsigned int seed = 1; seed < 20000; seed++) {
+		struct rte_mbuf *a = nearly_plain(seed);
+		struct rte_mbuf *b = nearly_plain(seed);
+		nf_verdict v;
+
+		warm(true);
+		v = lab_send(a);
+		warm(false);
+		ck_assert_uint_eq(lab_send(b), v);
+		ck_assert_uint_eq(a->data_len, b->data_len);
+		ck_assert_mem_eq(rte_pktmbuf_mtod(a, void *),
+			rte_pktmbuf_mtod(b, void *), a->data_len);
+		answered += v == NF_TX;
+		refused_n += v != NF_TX;
+		rte_pktmbuf_free(a);
+		rte_pktmbuf_free(b);
+	}
+	ck_assert_uint_gt(answered, 1000);
+	ck_assert_uint_gt(refused_n, 1000);
+	lab_stop();
+}
+END_TEST
+
+/* What chance seldom makes. */
+START_TEST(the_short_way_refuses)
+{
+	struct spec s = SPEC(PEER4, ECHO4, 40000, 9, IPPROTO_UDP, .ttl = 3,
+		.payload = 20, .smac = CLIENT_MAC, .dmac = OWN_MAC);
+	struct spec other = s;
+	struct rte_mbuf *m;
+
+	lab_grant();
+	lab_service(ECHO4, 9, IPPROTO_UDP);
+	lab_start();
+	m = lab_packet(s);
+	ck_assert_uint_eq(lab_send(m), NF_TX);
+	rte_pktmbuf_free(m);
+	other.sport = 9;
+	refused(lab_packet(other), NF_DROP_OWN);
+	other.sport = 7;
+	refused(lab_packet(other), NF_DROP_OWN);
+	m = lab_packet(s);
+	put16(rte_pktmbuf_mtod(m, uint8_t *) + 38, 7);
+	refused(m, NF_DROP_MALFORMED);
+	lab_stop();
+}
+END_TEST
+
+/* In one burst: each service is told what it answered. */
+START_TEST(services_are_counted_apart)
+{
+	struct spec four = SPEC(PEER4, ECHO4, 40000, 7, IPPROTO_UDP, .ttl = 3,
+		.payload = 100, .smac = CLIENT_MAC, .dmac = OWN_MAC);
+	struct spec six = SPEC(PEER6, ECHO6, 40000, 7, IPPROTO_UDP, .ttl = 3,
+		.payload = 10, .smac = CLIENT_MAC, .dmac = OWN_MAC);
+	struct spec loop = SPEC(PEER6, ECHO6, 7, 7, IPPROTO_UDP, .ttl = 3,
+		.smac = CLIENT_MAC, .dmac = OWN_MAC);
+	const struct spec order[] = { four, four, six, loop, four, six, loop,
+		six, four };
+	struct rte_mbuf *m[9];
+	nf_verdict v[9];
+	uint64_t bytes[2] = { 0 };
+
+	echo_start();
+	for (int i = 0; i < 9; i++)
+		m[i] = lab_packet(order[i]);
+	nf_echo.burst(lab.lb, m, 9, v, lab.now_us);
+	for (int i = 0; i < 9; i++) {
+		bool is_loop = order[i].sport == 7;
+
+		ck_assert_uint_eq(v[i], is_loop ? NF_DROP(NF_DROP_OWN) : NF_TX);
+		if (!is_loop)
+			bytes[order[i].dst == six.dst] += m[i]->pkt_len;
+		rte_pktmbuf_free(m[i]);
+	}
+	ck_assert_uint_eq(lab.stats.service[0].packets, 4);
+	ck_assert_uint_eq(lab.stats.service[2].packets, 3);
+	ck_assert_uint_eq(lab.stats.service[0].bytes, bytes[0]);
+	ck_assert_uint_eq(lab.stats.service[2].bytes, bytes[1]);
+	lab_stop();
+}
+END_TEST
+
 static void
 untouched(const char *peer, const char *echo, uint16_t headers)
 {
@@ -175,6 +301,9 @@ main(void)
 	tcase_add_test(tc, ping_is_answered);
 	tcase_add_test(tc, payload_is_not_touched);
 	tcase_add_test(tc, the_rest_is_dropped_by_name);
+	tcase_add_test(tc, the_short_way_is_the_long_way);
+	tcase_add_test(tc, the_short_way_refuses);
+	tcase_add_test(tc, services_are_counted_apart);
 	suite_add_tcase(suite, tc);
 	return lab_run(suite);
 }
