@@ -19,7 +19,11 @@ CONNS=100
 check "status tells where the logs are" \
 	"$(web '[.instances[].log.store] | join(" ")')" = \
 	"$STORES/web.0.log $STORES/web.1.log"
-check "and that they work" "$(web '[.instances[].log.state] | unique[]')" = ok
+# Its first block is on its way when an instance begins to serve.
+logs_are() {
+	[ "$(web '[.instances[].log.state] | unique | tostring')" = "[\"$1\"]" ]
+}
+check_run "and that they work" wait_for 5 logs_are ok
 check "and people are told so too" \
 	"$("$CARRYALL" status "$NAME" | grep -c '^ *log: ')" = 2
 check "a function without connections has none" \
