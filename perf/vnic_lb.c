@@ -33,7 +33,7 @@
 
 struct function {
 	const char *protocol, *durability;
-	uint32_t instances, connections;
+	uint32_t instances, connections, half_open;
 };
 
 /*
@@ -45,10 +45,11 @@ function_write(char *to, const char *end, uint32_t i, const struct function *f)
 {
 	to += snprintf(to, (size_t)(end - to),
 		"%s{ name = \"lb%u\"; type = \"lb\"; instances = %u; "
-		"cores = \"CORE\"; connections = %u; "
+		"cores = \"CORE\"; connections = %u; half_open = %u; "
 		"log = { durability = \"%s\"; size = \"%uM\"; }; snat = [",
 		i == 0 ? "" : ", ", i, f->instances, f->connections,
-		f->durability, f->connections > 262144 ? 256 : 64);
+		f->half_open, f->durability,
+		f->connections > 262144 ? 256 : 64);
 	for (uint32_t k = 0; k < BENCH_SNATS; k++)
 		to += snprintf(to, (size_t)(end - to), "%s \"10.1.%u.%u\"",
 			k == 0 ? "" : ",", i, 9 + k);
@@ -193,7 +194,7 @@ stage_flows(const struct act *act)
 
 	for (uint32_t i = 0; i < act->n; i++)
 		f[i] = (struct function){ "udp", "none", act->side[i].n,
-			power_of_two(2 * act->flows[i]) };
+			power_of_two(2 * act->flows[i]), act->flows[i] };
 	scene.functions = functions_write(f, act->n);
 	return stage_play(&scene);
 }
@@ -329,7 +330,7 @@ static int
 stage_cps(const char *name, const char *durability)
 {
 	struct cps c = { name, durability, stage_quick ? TABLE / 8 : TABLE };
-	struct function f = { "tcp", durability, 1, c.table };
+	struct function f = { "tcp", durability, 1, c.table, c.table / 4 };
 	struct scene scene = { .play = play_cps, .argument = &c };
 
 	scene.functions = functions_write(&f, 1);
