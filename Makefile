@@ -256,11 +256,11 @@ format: ## let clang-format decide
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
 # --- lab, demo, benchmarks -------------------------------------------------
-demo: deps-lab ## see it work: a lab in namespaces, real traffic, faults
+demo: deps-lab ## see it work, real traffic, faults (PROVIDER=soft too)
 	@$(MAKE) -j$(JOBS) compile
 	@tests/lab/demo.sh
 
-lab: deps-lab ## leave the demo's lab up, to play
+lab: deps-lab ## leave the demo's lab up, to play (PROVIDER=soft too)
 	@$(MAKE) -j$(JOBS) compile
 	@tests/lab/lab.sh up
 

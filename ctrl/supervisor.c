@@ -550,7 +550,7 @@ supervisor_update(struct supervisor *sup, const struct plan *plan)
 int
 supervisor_update_nic(struct supervisor *sup)
 {
-	if (sup->nic == NULL || image_current(&sup->s[sup->n - 1]))
+	if (sup->nic == NULL || image_known(&sup->s[sup->n - 1]))
 		return 0;
 	return update(&sup->s[sup->n - 1]);
 }
@@ -580,39 +580,59 @@ ended_well(const char *how)
 	       strcmp(how, "ended") == 0;
 }
 
-void
-supervisor_stop(struct supervisor *sup)
+static void
+stop_ask(struct supervised *s)
+{
+	source_drop(&s->timer);
+	source_drop(&s->pid_source);
+	source_drop(&s->mail_source);
+	if (s->mail >= 0)
+		mail_send(s->mail, MAIL_STOP, -1);
+	if (s->pidfd >= 0)
+		pidfd_send_signal(s->pidfd, SIGTERM, NULL, 0);
+}
+
+static void
+stop_await(struct supervised *s, uint64_t deadline)
+{
+	char how[96];
+
+	if (s->pidfd < 0)
+		return;
+	if (!death_await(s, deadline)) {
+		say(s->sup, "%s does not stop; killing it", s->title);
+		pidfd_send_signal(s->pidfd, SIGKILL, NULL, 0);
+		death_await(s, now_us() + STOP_MAX_MS * 1000ull);
+	}
+	death_describe(s, how, sizeof(how));
+	if (!ended_well(how))
+		say(s->sup, "%s %s", s->title, how);
+	child_clear(s);
+	s->state = SUPERVISOR_DOWN;
+}
+
+/* Children [from, to). */
+static void
+stop_some(struct supervisor *sup, uint32_t from, uint32_t to)
 {
 	uint64_t deadline = now_us() + STOP_MAX_MS * 1000ull;
 
-	for (uint32_t i = 0; i < sup->n; i++) {
-		struct supervised *s = &sup->s[i];
+	for (uint32_t i = from; i < to; i++)
+		stop_ask(&sup->s[i]);
+	for (uint32_t i = from; i < to; i++)
+		stop_await(&sup->s[i], deadline);
+}
 
-		source_drop(&s->timer);
-		source_drop(&s->pid_source);
-		source_drop(&s->mail_source);
-		if (s->mail >= 0)
-			mail_send(s->mail, MAIL_STOP, -1);
-		if (s->pidfd >= 0)
-			pidfd_send_signal(s->pidfd, SIGTERM, NULL, 0);
-	}
-	for (uint32_t i = 0; i < sup->n; i++) {
-		struct supervised *s = &sup->s[i];
-		char how[96];
+/* The NIC last: what instances send as they end is to leave. */
+void
+supervisor_stop(struct supervisor *sup)
+{
+	uint32_t instances = sup->n - (sup->nic != NULL);
 
-		if (s->pidfd < 0)
-			continue;
-		if (!death_await(s, deadline)) {
-			say(sup, "%s does not stop; killing it", s->title);
-			pidfd_send_signal(s->pidfd, SIGKILL, NULL, 0);
-			death_await(s, now_us() + STOP_MAX_MS * 1000ull);
-		}
-		death_describe(s, how, sizeof(how));
-		if (!ended_well(how))
-			say(sup, "%s %s", s->title, how);
-		child_clear(s);
-		s->state = SUPERVISOR_DOWN;
-	}
+	if (sup->nic != NULL)
+		source_drop(&sup->s[instances].pid_source);
+	stop_some(sup, 0, instances);
+	stop_some(sup, instances, sup->n);
 }
 
 void

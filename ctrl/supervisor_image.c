@@ -43,7 +43,7 @@ image_write(const struct supervised *s)
 	return rundir_replace(s->sup->dir, s->name, i.suffix, i.data, i.size);
 }
 
-bool
+static bool
 image_current(const struct supervised *s)
 {
 	struct image i = image_of(s);
@@ -79,14 +79,21 @@ image_send(struct supervised *s)
 	return rc;
 }
 
+bool
+image_known(const struct supervised *s)
+{
+	struct image i = image_of(s);
+
+	return s->generation == *generation_of(&i, i.data) && image_current(s);
+}
+
 void
 image_catch_up(struct supervised *s)
 {
 	struct image i = image_of(s);
-	uint32_t *generation = generation_of(&i, i.data);
 
-	if (s->generation == *generation && image_current(s))
+	if (image_known(s))
 		return;
-	++*generation;
+	++*generation_of(&i, i.data);
 	image_send(s);
 }

@@ -24,8 +24,8 @@ struct supervisor {
 /* Write it as it should be. A descriptor of the file, or -errno. */
 int image_write(const struct supervised *s);
 
-/* Is the file what it should be, but for the generation? */
-bool image_current(const struct supervised *s);
+/* Does it go by the very image that it is to have, as its file says too? */
+bool image_known(const struct supervised *s);
 
 /* Write it, and mail it to the process if that can be reached. 0, -errno. */
 int image_send(struct supervised *s);

@@ -49,7 +49,7 @@ function_write(char *to, const char *end, uint32_t i, const struct function *f)
 		"log = { durability = \"%s\"; size = \"%uM\"; }; snat = [",
 		i == 0 ? "" : ", ", i, f->instances, f->connections,
 		f->half_open, f->durability,
-		f->connections > 262144 ? 256 : 64);
+		f->connections > 262144 ? 256u : 64u);
 	for (uint32_t k = 0; k < BENCH_SNATS; k++)
 		to += snprintf(to, (size_t)(end - to), "%s \"10.1.%u.%u\"",
 			k == 0 ? "" : ",", i, 9 + k);
@@ -277,7 +277,8 @@ cps_print(const struct lives *l, const struct cps *c, struct costs *all)
 		"SYN, SYN+ACK, ACK, FIN, FIN, ACK of 64 bytes, %u connections "
 		"at a time, table of %u, full of closed ones, %u backends, %u "
 		"SNAT addresses, maglev; durability %s; runs of %llu ms",
-		LIVES_MAX, c->table, BACKENDS, BENCH_SNATS, c->durability,
+		LIVES_MAX, c->table, (unsigned int)BACKENDS,
+		(unsigned int)BENCH_SNATS, c->durability,
 		(unsigned long long)(side_run_ns() / 1000000));
 	report(&(struct result){ .name = c->name,
 		.value = runs_median(all->pps, all->n),

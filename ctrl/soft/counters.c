@@ -22,6 +22,7 @@ static const char *const vnic_drop_name[SOFTNIC_VNIC_DROPS] = {
 	[SOFTNIC_BAD_DESCRIPTOR] = "bad_descriptor",
 	[SOFTNIC_BAD_ADDRESS] = "bad_address",
 	[SOFTNIC_BAD_MEMORY] = "bad_memory",
+	[SOFTNIC_BAD_DOORBELL] = "bad_doorbell",
 };
 
 static const char *const uplink_drop_name[SOFTNIC_UPLINK_DROPS] = {

@@ -10,7 +10,7 @@
 
 /*
  * Packet buffers are 2.4 KiB: 4,096 in the NIC's hands and as many for each
- * queue's rings. The base has room for what DPDK and its vhost take.
+ * queue's rings. The base has room for what DPDK takes.
  */
 #define MEMORY_BASE_MB  64
 #define MEMORY_QUEUE_MB 10

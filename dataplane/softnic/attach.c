@@ -253,8 +253,9 @@ peer_serve(struct peer *p)
 
 	if (rc == 0)
 		rc = link_up(p);
+	/* What we lack (memory, descriptors) is not its fault. */
 	if (rc != 0)
-		peer_end(p, rc != -ECONNRESET);
+		peer_end(p, rc == -EPROTO || rc == -EINVAL);
 }
 
 /* --- the thread ---------------------------------------------------------- */

@@ -30,6 +30,7 @@ enum softnic_vnic_drop {
 	SOFTNIC_BAD_DESCRIPTOR, /* number beyond the ring, a loop, flags */
 	SOFTNIC_BAD_ADDRESS,    /* not within the memory it has shared */
 	SOFTNIC_BAD_MEMORY,     /* shared memory that is gone */
+	SOFTNIC_BAD_DOORBELL,   /* one that blocks who rings it */
 	SOFTNIC_VNIC_DROPS,
 };
 

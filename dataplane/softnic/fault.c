@@ -52,8 +52,11 @@ on_sigbus(int sig, siginfo_t *info, void *context)
 	int saved = errno;
 
 	(void)context;
+	/* One that was sent by somebody is about no address. */
+	if (info->si_code <= 0)
+		return;
 	/* If it is none of ours, it comes again at once, and ends us. */
-	if (info->si_code <= 0 || !replace((uintptr_t)info->si_addr))
+	if (!replace((uintptr_t)info->si_addr))
 		signal(sig, SIG_DFL);
 	errno = saved;
 }

@@ -117,21 +117,6 @@ is_for(const uint8_t *frame, const uint8_t mac[6])
 	return !((a ^ b) | (uint32_t)(c ^ d));
 }
 
-/* For the kernel, when the burst is done. */
-static void
-to_kernel(struct softnic *nic, uint32_t u, struct rte_mbuf *m)
-{
-	struct nic_uplink *up = &nic->uplink[u];
-	uint64_t *drop = nic->stats->uplink[u].drop;
-
-	if (up->tap >= 0 && up->n_kernel < TAP_BURST) {
-		up->kernel[up->n_kernel++] = m;
-		return;
-	}
-	drop[up->tap >= 0 ? SOFTNIC_TAP_FULL : SOFTNIC_EXCEPTION_LOST]++;
-	rte_pktmbuf_free(m);
-}
-
 static void
 kernel_flush(struct softnic *nic, uint32_t u)
 {
@@ -143,6 +128,23 @@ kernel_flush(struct softnic *nic, uint32_t u)
 	s->drop[SOFTNIC_TAP_FULL] += (uint16_t)(up->n_kernel - n);
 	rte_pktmbuf_free_bulk(up->kernel, up->n_kernel);
 	up->n_kernel = 0;
+}
+
+/* For the kernel, when the burst is done. */
+static void
+to_kernel(struct softnic *nic, uint32_t u, struct rte_mbuf *m)
+{
+	struct nic_uplink *up = &nic->uplink[u];
+	uint64_t *drop = nic->stats->uplink[u].drop;
+
+	if (up->tap < 0) {
+		drop[SOFTNIC_EXCEPTION_LOST]++;
+		rte_pktmbuf_free(m);
+		return;
+	}
+	up->kernel[up->n_kernel++] = m;
+	if (up->n_kernel == TAP_BURST)
+		kernel_flush(nic, u);
 }
 
 /* A steering entry, or an enum steer_rx, for a frame of one segment. */
@@ -219,8 +221,8 @@ rx_queue(struct softnic *nic, uint32_t u, uint16_t q)
 	return n;
 }
 
-static unsigned int
-receive(struct softnic *nic)
+unsigned int
+nic_receive(struct softnic *nic)
 {
 	unsigned int n = 0;
 
@@ -241,7 +243,9 @@ nic_take_tables(struct softnic *nic)
 	const struct softnic_tables *t =
 		__atomic_load_n(&nic->tables, __ATOMIC_ACQUIRE);
 
-	if (likely(t == nic->lookup.rows))
+	/* New ones may lie where others have lain. */
+	if (likely(t == nic->lookup.rows &&
+		    t->generation == nic->stats->generation))
 		return;
 	nic->lookup.rows = t;
 	nic->seed = t->seed;
@@ -267,16 +271,38 @@ round_begin(struct softnic *nic)
 }
 
 static void
+ring_doorbell(struct softnic *nic, uint32_t i, bool of_receive)
+{
+	const struct attach_link *l = nic->link[i];
+	const struct virtq *ring;
+	int rc;
+
+	if (l == NULL)
+		return;
+	ring = of_receive ? &l->to : &l->from;
+	if (!virtq_wants_call(ring))
+		return;
+	watchdog_arm(&nic->dog);
+	rc = virtq_call(ring);
+	watchdog_disarm(&nic->dog);
+	if (unlikely(rc < 0))
+		nic_break(nic, i, rc);
+	else
+		nic->stats->vnic[i].kicks += (uint64_t)rc;
+}
+
+static void
 ring_doorbells(struct softnic *nic)
 {
-	for (uint32_t m = nic->received | nic->sent; m != 0; m &= m - 1) {
-		uint32_t i = (uint32_t)__builtin_ctz(m);
-		uint64_t *kicks = &nic->stats->vnic[i].kicks;
+	uint32_t received = nic->received, sent = nic->sent;
 
-		if ((nic->received >> i) & 1)
-			*kicks += (uint64_t)virtq_call(&nic->link[i]->to);
-		if ((nic->sent >> i) & 1)
-			*kicks += (uint64_t)virtq_call(&nic->link[i]->from);
+	for (uint32_t m = received | sent; m != 0; m &= m - 1) {
+		uint32_t i = (uint32_t)__builtin_ctz(m);
+
+		if ((received >> i) & 1)
+			ring_doorbell(nic, i, true);
+		if ((sent >> i) & 1)
+			ring_doorbell(nic, i, false);
 	}
 }
 
@@ -286,7 +312,7 @@ softnic_round(struct softnic *nic)
 	unsigned int n;
 
 	round_begin(nic);
-	n = receive(nic);
+	n = nic_receive(nic);
 	n += nic_transmit(nic);
 	ring_doorbells(nic);
 	rte_rcu_qsbr_quiescent(nic->qsbr, NIC_READER);
@@ -299,6 +325,7 @@ softnic_run(struct softnic *nic)
 	struct softnic_stats *s = nic->stats;
 	uint64_t last = rte_rdtsc(), now;
 
+	watchdog_start(&nic->dog);
 	while (!nic->stop) {
 		unsigned int n = softnic_round(nic);
 
@@ -311,4 +338,5 @@ softnic_run(struct softnic *nic)
 		last = now;
 		s->loops++;
 	}
+	watchdog_end(&nic->dog);
 }

@@ -22,6 +22,7 @@
 #include "dataplane/softnic/sched.h"
 #include "dataplane/softnic/softnic.h"
 #include "dataplane/softnic/tap.h"
+#include "dataplane/softnic/watchdog.h"
 
 #define NIC_BURST 32
 #define NIC_STAGE VIRTQ_BURST_MAX
@@ -87,6 +88,7 @@ struct softnic {
 	struct nic_uplink uplink[SOFTNIC_UPLINKS_MAX];
 	struct nic_stage stage[SOFTNIC_VNICS_MAX];
 	struct nic_doze doze;
+	struct watchdog dog;
 
 	/* shared with the control thread */
 	const struct softnic_tables *tables; /* atomic: those in force */
@@ -133,6 +135,9 @@ nic_captures(const struct softnic *nic, uint32_t i)
 				__ATOMIC_RELAXED) != 0) &&
 	       nic->capture != NULL;
 }
+
+/* What came in on the uplinks, to the rings; frames. Thread: the loop. */
+unsigned int nic_receive(struct softnic *nic);
 
 /* What instances send, and the kernel; frames moved. Thread: the loop. */
 unsigned int nic_transmit(struct softnic *nic);

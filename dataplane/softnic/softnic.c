@@ -24,6 +24,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xdp/libxdp.h>
 
 #include "dataplane/confine.h"
 #include "dataplane/softnic/caps.h"
@@ -104,6 +105,8 @@ eal_start(const struct softnic_tables *t, const char *const *more, char *why,
 	if (a == NULL)
 		return -ENOMEM;
 	eal_args_fill(a, t);
+	/* It warns that our program on an uplink is not its own. */
+	libxdp_set_print(NULL);
 	for (; *more != NULL; more++)
 		eal_arg(a, "%s", *more);
 	/* EAL keeps the strings: the memory is for the process's life. */

@@ -3,18 +3,19 @@
  * The NIC in software: `carryall softnic`, one process on a core of its own,
  * started by the control plane.
  *
- *              +---------------------- softnic ------------------------+
- *   uplink --> | port rx -> steer_rx -> virtq_put --> VNIC (virtio) ---|-->
- * instance uplink <-- | port tx <- steer_tx <- virtq_get <-- VNIC <---|---
- * instance |    |  ^                    ^ only as far as rates,    | |    v  |
- * shares and the port allow| |   tap (kernel) |
- *              +-------------------------------------------------------+
+ *            +------------------- softnic -------------------+
+ *   uplink ->| port rx -> steer_rx -> virtq_put -> VNIC ring |-> instance
+ *   uplink <-| port tx <- steer_tx <- virtq_get <- VNIC ring |<- instance
+ *            |    |  ^                  ^ as far as rates,   |
+ *            |    v  |                    shares, port allow |
+ *            |   tap (kernel)                                |
+ *            +-----------------------------------------------+
  *
- * Threads. The loop is on the core and touches packets; it takes no lock. The
- * control thread answers the mailbox, and connects to instances' sockets;
- * DPDK's vhost thread speaks their protocol. What these change (rings come
- * and go, new tables) reaches the loop through one pointer each, and is
- * freed when the loop has passed a quiescent state (rte_rcu_qsbr).
+ * Threads. The loop is on the core and touches packets; it takes no lock. One
+ * answers the mailbox (update.c), and one connects to instances' sockets and
+ * speaks vhost-user with them (attach.h). What these change (rings come and
+ * go, new tables) reaches the loop through one pointer each, and is freed
+ * when the loop has passed a quiescent state (rte_rcu_qsbr).
  */
 #ifndef CARRYALL_SOFTNIC_H
 #define CARRYALL_SOFTNIC_H

@@ -41,15 +41,17 @@ tap_attach(const char *name, char *why, size_t len)
 uint16_t
 tap_write(int fd, struct rte_mbuf *const *pkts, uint16_t n)
 {
-	uint16_t i;
+	uint16_t done = 0;
 
-	for (i = 0; i < n; i++) {
+	for (uint16_t i = 0; i < n; i++) {
 		uint16_t len = rte_pktmbuf_data_len(pkts[i]);
 
-		if (write(fd, rte_pktmbuf_mtod(pkts[i], void *), len) != len)
+		if (write(fd, rte_pktmbuf_mtod(pkts[i], void *), len) == len)
+			done++;
+		else if (errno == EAGAIN)
 			break;
 	}
-	return i;
+	return done;
 }
 
 uint16_t

@@ -2,12 +2,14 @@
 #include "dataplane/softnic/vhost.h"
 
 #include <errno.h>
+#include <linux/magic.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "dataplane/softnic/fault.h"
@@ -116,6 +118,7 @@ region_map(struct vhost *v, uint32_t i)
 {
 	uint64_t offset = v->msg.memory.region[i].offset;
 	struct vhost_region *r = &v->region[v->n_regions];
+	struct statfs fs;
 	struct stat st;
 
 	r->guest = v->msg.memory.region[i].guest;
@@ -123,6 +126,10 @@ region_map(struct vhost *v, uint32_t i)
 	r->size = v->msg.memory.region[i].size;
 	if (fstat(v->fds[i], &st) != 0 || !S_ISREG(st.st_mode) ||
 		st.st_blksize <= 0 || (uint64_t)st.st_size < offset + r->size)
+		return -EINVAL;
+	/* A page that is on a disk would make the loop wait for it. */
+	if (fstatfs(v->fds[i], &fs) != 0 ||
+		(fs.f_type != TMPFS_MAGIC && fs.f_type != HUGETLBFS_MAGIC))
 		return -EINVAL;
 	r->map_size = offset + r->size + (uint64_t)st.st_blksize - 1;
 	r->map_size -= r->map_size % (uint64_t)st.st_blksize;

@@ -8,12 +8,13 @@
  * nothing that fetch() has seen, and that names what is wrong.
  *
  * An instance can make a walk long, with descriptors of no length, and let
- * many entries name one chain. What a burst may walk is therefore bounded by
- * the ring's size, not what each chain of it may: an honest driver has each
- * descriptor in one chain only.
+ * many entries name one chain. What is bounded is therefore how far a burst
+ * may walk, not each chain of it: by the ring's size, for an honest driver has
+ * each descriptor in one chain only, and by what its frames may need.
  */
 #include "dataplane/softnic/virtq.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,6 +27,10 @@
 
 #define BAD(reason) (-1 - (int)(reason))
 #define ETHER_LEN   14
+
+/* Descriptors of a frame: a header, and fragments of a page (Linux: 17). */
+#define STEPS_FRAME 20u
+#define STEPS_BURST 64u
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 	"rings of VIRTIO 1 are in little endian");
@@ -191,6 +196,13 @@ chain_copy(struct chain *c, uint8_t *buf, uint32_t len)
 
 /* --- what a burst has in common ------------------------------------------ */
 
+/* What honest drivers need, and no more than would be noticed by others. */
+static inline uint32_t
+burst_steps(const struct virtq *r, uint16_t n)
+{
+	return RTE_MIN((uint32_t)r->size, STEPS_BURST + STEPS_FRAME * n);
+}
+
 /* An entry that was made available. */
 struct slot {
 	uint8_t *at;  /* header and frame, or NULL: the slow way */
@@ -314,13 +326,14 @@ virtq_put(struct virtq *r, struct rte_mbuf *const *pkts, uint16_t n,
 {
 	int there = virtq_available(r), rc;
 	struct slot slots[VIRTQ_BURST_MAX];
-	/* Each chain once, and once more if it was too small before. */
-	uint32_t steps = 2u * r->size;
+	uint32_t steps;
 	uint16_t used = 0, i;
 
 	if (there <= 0)
 		return there;
 	there = RTE_MIN(there, n);
+	/* Each chain once, and once more if it was too small before. */
+	steps = 2 * burst_steps(r, (uint16_t)there);
 	rc = fetch(r, slots, (uint16_t)there, VRING_DESC_F_WRITE);
 	if (unlikely(rc != 0))
 		return rc;
@@ -387,12 +400,13 @@ virtq_get(struct virtq *r, struct rte_mbuf **pkts, uint16_t n,
 {
 	int there = virtq_available(r), rc;
 	struct slot slots[VIRTQ_BURST_MAX];
-	uint32_t steps = r->size;
+	uint32_t steps;
 	uint16_t filled = 0;
 
 	if (there <= 0)
 		return there;
 	there = RTE_MIN(there, n);
+	steps = burst_steps(r, (uint16_t)there);
 	rc = fetch(r, slots, (uint16_t)there, 0);
 	if (unlikely(rc != 0))
 		return rc;
@@ -420,19 +434,27 @@ virtq_get(struct virtq *r, struct rte_mbuf **pkts, uint16_t n,
 /* --- doorbells ----------------------------------------------------------- */
 
 int
-virtq_call(const struct virtq *r)
+virtq_wants_call(const struct virtq *r)
 {
-	const uint64_t one = 1;
-
 	if (r->call < 0)
 		return 0;
 	/* The entries before the flag: else both could miss each other. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&r->avail->flags, __ATOMIC_RELAXED) &
-		VRING_AVAIL_F_NO_INTERRUPT)
+	return !(__atomic_load_n(&r->avail->flags, __ATOMIC_RELAXED) &
+		 VRING_AVAIL_F_NO_INTERRUPT);
+}
+
+int
+virtq_call(const struct virtq *r)
+{
+	const uint64_t one = 1;
+
+	if (!virtq_wants_call(r))
 		return 0;
 	/* Full means that it has been rung before, which does. */
-	return write(r->call, &one, sizeof(one)) == (ssize_t)sizeof(one);
+	if (write(r->call, &one, sizeof(one)) == (ssize_t)sizeof(one))
+		return 1;
+	return errno == EINTR ? BAD(SOFTNIC_BAD_DOORBELL) : 0;
 }
 
 void

@@ -83,9 +83,14 @@ int virtq_get(struct virtq *r, struct rte_mbuf **pkts, uint16_t n,
 
 /*
  * Ring the doorbell if the instance asks for it; 1 if it was rung. After the
- * entries of a round: once, for all of them.
+ * entries of a round: once, for all of them. It does not block, but the
+ * instance can make it do so at any time, for it shares the open file: -1 -
+ * SOFTNIC_BAD_DOORBELL when a signal had to end that (watchdog.h).
  */
 int virtq_call(const struct virtq *r);
+
+/* Would virtq_call() ring? Then again, if nothing changes meanwhile. */
+int virtq_wants_call(const struct virtq *r);
 
 /*
  * Ask for a kick when something becomes available, or not to be kicked. Who

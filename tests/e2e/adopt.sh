@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# providers: xdp soft
 # bound: 90
 #
 # The control plane is killed during 100 transfers, and started again: no

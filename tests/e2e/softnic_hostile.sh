@@ -54,7 +54,7 @@ all_attached() {
 	nic_serves && [ "$(nic .attached)" = 3 ]
 }
 descriptors() {
-	ls "/proc/$nic_pid/fd" | wc -l
+	find "/proc/$nic_pid/fd" -type l | wc -l
 }
 descriptors_are() {
 	[ "$(descriptors)" = "$1" ]

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# providers: xdp soft
 # bound: 90
 #
 # Stores as the control plane keeps them: made at the first start, there after

@@ -5,6 +5,8 @@
 # Each step prints what is done and what is seen; the exit status is 1 if
 # anything seen is not what the step says. All it makes is removed at the end,
 # also after Ctrl-C.
+#
+# PROVIDER=soft: on the NIC in software, which is killed as well.
 set -u
 # shellcheck source=tests/lab/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -13,8 +15,10 @@ BAD=0
 bold='' plain=''
 [ ! -t 1 ] || { bold=$'\e[1m' plain=$'\e[0m'; }
 
+STEP=0
 step() {
-	printf '\n%s%s%s\n' "$bold" "$1" "$plain"
+	STEP=$((STEP + 1))
+	printf '\n%s%s. %s%s\n' "$bold" $STEP "$1" "$plain"
 }
 
 seen() {
@@ -92,7 +96,7 @@ replaced() {
 }
 
 traffic() {
-	step "3. Real traffic of a kernel client, through one address"
+	step "Real traffic of a kernel client, through one address"
 	seen "curl, 100 requests to http://$VIP4/"
 	seen "   $(by_backend "http://$VIP4/" 100)   (weights 2, 1, 1)"
 	seen "curl, 100 requests to http://[$VIP6]/"
@@ -115,7 +119,7 @@ traffic() {
 
 control_plane_dies() {
 	local pids get before
-	step "5. The control plane is killed with SIGKILL, during a download"
+	step "The control plane is killed with SIGKILL, during a download"
 	SUM=$(lab_file big 32)
 	pids=$(st '[.functions[].instances[].pid] | tostring')
 	before=$(opened)
@@ -156,7 +160,7 @@ downloads_whole() {
 
 instance_dies() {
 	local old
-	step "6. Instance web.0 is killed with SIGKILL, during ten downloads"
+	step "Instance web.0 is killed with SIGKILL, during ten downloads"
 	downloads_start
 	old=$(pid_of 0)
 	seen "on web.0: $ON_0, on web.1: $((10 - ON_0))"
@@ -165,6 +169,27 @@ instance_dies() {
 	seen "web.0 was process $old and is $(pid_of 0); from its log:"
 	wait_for 3 told 'web.0 recovered'
 	seen "   $(told 'web.0 recovered')"
+	expect "100 new connections work" \
+		client "$PEER" fetch "$VIP4" / 100
+	expect "all ten downloads have arrived, bit for bit" downloads_whole
+}
+
+nic_again() {
+	[ "$(st .nic.pid)" != "$1" ] && [ "$(st .nic.state)" = serving ] &&
+		[ "$(st .nic.attached)" = 3 ]
+}
+
+nic_dies() {
+	local old pids
+	step "The NIC in software is killed with SIGKILL, during ten downloads"
+	downloads_start
+	old=$(st .nic.pid)
+	pids=$(st '[.functions[].instances[].pid] | tostring')
+	kill -KILL "$old"
+	expect "it serves again within a second" wait_for 1 nic_again "$old"
+	seen "it was process $old and is $(st .nic.pid)"
+	expect "the same instances, by process number: $pids" \
+		same_processes "$pids"
 	expect "100 new connections work" \
 		client "$PEER" fetch "$VIP4" / 100
 	expect "all ten downloads have arrived, bit for bit" downloads_whole
@@ -194,7 +219,7 @@ stood_still() {
 
 all_die() {
 	local old died took name
-	step "7. Control plane and instances are killed, during ten downloads"
+	step "All of Carryall is killed, during ten downloads"
 	lab_spawn idle client "$PEER" idle "$VIP4" 50
 	IDLE=$LAB_PID
 	wait_for 5 idle_lines 1
@@ -203,7 +228,8 @@ all_die() {
 	lab_spawn pulse client "$PEER" pulse "$VIP4" 8 3
 	PULSE=$LAB_PID
 	sleep 0.5
-	old=$(st '[.functions[].instances[].pid] | map(tostring) | join(" ")')
+	old=$(st '[.functions[].instances[].pid, .nic.pid // empty] |
+		map(tostring) | join(" ")')
 	died=$EPOCHREALTIME
 	# shellcheck disable=SC2086
 	kill -KILL "$CTL_PID" $old
@@ -236,14 +262,13 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-step "1. A lab in network namespaces: a client, the appliance, three servers"
+step "A lab in network namespaces: a client, the appliance, three servers"
 lab_up "$LAB_ID" || exit 1
 seen "client 10.77.1.2 -- wan0 [appliance] lan0 -- nginx 10.77.2.21, .22, .23"
 seen "(and the same over IPv6)"
 
-step "2. carryall run -f conf/demo.cfg"
-sed "s/name = \"demo\"/name = \"$NAME\"/" "$ROOT/conf/demo.cfg" \
-	> "$LAB_DIR/$NAME.cfg"
+step "carryall run -f conf/demo.cfg${PROVIDER:+, provider = \"$PROVIDER\"}"
+demo_config "$NAME" > "$LAB_DIR/$NAME.cfg"
 carryall_run "$LAB_DIR/$NAME.cfg" || exit 1
 grep -E ' serves' "$LAB_DIR/run.log" | while read -r line; do
 	seen "$line"
@@ -251,19 +276,20 @@ done
 
 traffic
 
-step "4. Who did it: every instance got its own connections, and no others"
+step "Who did it: every instance got its own connections, and no others"
 instances
 expect "every instance was used" every_instance_used
 expect "no packet reached a wrong instance" none_misdirected
 
 control_plane_dies
 instance_dies
+[ "${PROVIDER:-xdp}" != soft ] || nic_dies
 all_die
 
-step "8. carryall status, at the end"
+step "carryall status, at the end"
 "$CARRYALL" status "$NAME" | sed 's/^/   /'
 
-step "9. carryall stop"
+step "carryall stop"
 expect "it stops, and removes all it made" "$CARRYALL" stop "$NAME"
 expect "no device of it is left" test "$(box ip -br link | wc -l)" = 3
 expect "no file of it is left" test ! -e "/run/carryall/$NAME"

@@ -3,7 +3,8 @@
 #
 # The demo's lab, left up to play with.
 #
-#   lab.sh up        make it, and run carryall in it with conf/demo.cfg
+#   lab.sh up        make it, and run carryall in it with conf/demo.cfg; with
+#                    PROVIDER=soft: on the NIC in software
 #   lab.sh down      end both
 #   lab.sh in NS CMD...   run a command in client, box, b1, b2 or b3
 set -u
@@ -24,7 +25,8 @@ up() {
 	trap 'lab_down; exit 1' INT TERM
 	# lab_up names the appliance after the lab; conf/demo.cfg has its own.
 	if ! { lab_up "$LAB_ID" && NAME=demo &&
-		carryall_run "$ROOT/conf/demo.cfg"; }; then
+		demo_config demo > "$LAB_DIR/demo.cfg" &&
+		carryall_run "$LAB_DIR/demo.cfg"; }; then
 		lab_down
 		exit 1
 	fi
@@ -41,12 +43,18 @@ up() {
 	  build/carryall log show web.0 --follow
 	  build/carryall log check web.0
 	  kill -9 $CTL_PID     the control plane; packets flow on
-	  kill -9 $(web '.instances | map(.pid | tostring) | join(" ")')     the balancer; its connections go on
-	  tests/lab/lab.sh in box build/carryall run -f conf/demo.cfg
+	  kill -9 $(web '.instances | map(.pid | tostring) | join(" ")')     the balancer; its connections go on$(nic_line)
+	  tests/lab/lab.sh in box build/carryall run -f $LAB_DIR/demo.cfg
 	                   a control plane again; it stays in the foreground
 
 	make lab-down ends it, and removes its logs in /var/lib/carryall/demo.
 	END
+}
+
+# Only the NIC in software is a process.
+nic_line() {
+	[ -z "$(st '.nic.pid // ""')" ] ||
+		printf '\n  kill -9 %s     the NIC; its instances stay' "$(st .nic.pid)"
 }
 
 down() {

@@ -331,6 +331,12 @@ lab_down() {
 
 # --- the appliance ---------------------------------------------------------
 
+# demo_config NAME: conf/demo.cfg, for the provider PROVIDER if that is set.
+demo_config() {
+	sed "s/name = \"demo\"/name = \"$1\"/${PROVIDER:+
+s/device = .*;/& provider = \"$PROVIDER\";/}" "$ROOT/conf/demo.cfg"
+}
+
 # carryall_run FILE: start the control plane in the box; its log is run.log.
 # 0 once all instances serve; else the log's end on stderr, and 1.
 carryall_run() {

@@ -40,6 +40,7 @@ place_take() {
 		kill -KILL "$pid"
 		wait_for 5 is_dead "$pid"
 	done
+	# shellcheck disable=SC2034 # for those who source this
 	place=/run/carryall/$NAME/$1.vnic
 }
 

@@ -16,6 +16,7 @@
 #include <rte_mbuf.h>
 
 #include "dataplane/softnic/virtq.h"
+#include "dataplane/softnic/watchdog.h"
 
 /* Two regions that adjoin for the instance, and one far up. */
 #define A         0x700000000000ull
@@ -590,6 +591,23 @@ END_TEST
 
 /* --- doorbells ----------------------------------------------------------- */
 
+/* Made to block, and full: only the watchdog's signal ends it. */
+START_TEST(doorbell_that_blocks)
+{
+	const uint64_t full = UINT64_MAX - 1;
+	struct watchdog dog;
+
+	ring.call = eventfd(0, 0);
+	ck_assert_int_eq(write(ring.call, &full, 8), 8);
+	ck_assert_int_eq(watchdog_start(&dog), 0);
+	watchdog_arm(&dog);
+	ck_assert_int_eq(virtq_call(&ring), REASON(BAD_DOORBELL));
+	watchdog_disarm(&dog);
+	watchdog_end(&dog);
+	close(ring.call);
+}
+END_TEST
+
 START_TEST(doorbells)
 {
 	uint64_t count;
@@ -658,6 +676,7 @@ main(void)
 	tcase_add_test(tc, many_from_the_instance);
 	tcase_add_test(tc, many_to_the_instance);
 	tcase_add_test(tc, doorbells);
+	tcase_add_test(tc, doorbell_that_blocks);
 	suite_add_tcase(suite, tc);
 	return run(suite);
 }
