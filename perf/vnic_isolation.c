@@ -302,8 +302,9 @@ struct flood_act {
 
 /* p99 of the second tenant, in microseconds. */
 static int
-light_run(struct traffic *t, double flood_pps, double *us)
+light_run(struct traffic *t, double flood_pps, double *us, double *stolen)
 {
+	struct softlab_mark a, b;
 	struct traffic_stream *light = &t->stream[1], *flood = &t->stream[0];
 
 	light->pps = LIGHT_PPS;
@@ -311,10 +312,13 @@ light_run(struct traffic *t, double flood_pps, double *us)
 	traffic_start(t, 1);
 	traffic_start(t, 0);
 	softlab_run(t->lab, side_run_ns() / 5);
+	softlab_mark(t->lab, &a);
 	light->delay.n = 0;
 	light->stride = 1;
 	softlab_run(t->lab, side_run_ns());
 	light->stride = 0;
+	softlab_mark(t->lab, &b);
+	*stolen = cost_nic_stolen(&a, &b);
 	samples_sort(&light->delay);
 	*us = samples_at(&light->delay, 0.99) * 1e6 / (double)rte_get_tsc_hz();
 	/* What waits for a stopped instance comes when it goes on. */
@@ -323,13 +327,14 @@ light_run(struct traffic *t, double flood_pps, double *us)
 }
 
 static void
-flood_print(const char *name, double *us, const char *what, const char *how,
-	double flood_pps)
+flood_print(const char *name, double *us, double *stolen, const char *what,
+	const char *how, double flood_pps)
 {
 	char more[100], conditions[400];
 
-	snprintf(more, sizeof(more), "\"neighbour_offered_pps\": %.0f, ",
-		flood_pps);
+	snprintf(more, sizeof(more),
+		"\"neighbour_offered_pps\": %.0f, \"nic_core_stolen\": %.3f, ",
+		flood_pps, runs_median(stolen, side_repeats()));
 	snprintf(conditions, sizeof(conditions),
 		"p99 of a frame's time, from when it was due until the answer "
 		"is there, of an echo server offered 100,000 a second; %s; %s",
@@ -340,6 +345,7 @@ flood_print(const char *name, double *us, const char *what, const char *how,
 		.runs = us,
 		.repeats = side_repeats(),
 		.cores = CORES_SHARED,
+		.limited_by = cost_late(runs_median(stolen, side_repeats())),
 		.more = more,
 		.conditions = conditions });
 }
@@ -349,7 +355,7 @@ play_flood(struct softlab *lab, const void *argument)
 {
 	static struct traffic t;
 	const struct flood_act *act = argument;
-	double alone[RUNS], flood[RUNS];
+	double alone[RUNS], flood[RUNS], stolen[2][RUNS];
 
 	streams_set(&t, TRAFFIC_LEN_MIN);
 	if (traffic_init(&t, lab) != 0)
@@ -359,16 +365,16 @@ play_flood(struct softlab *lab, const void *argument)
 	for (uint32_t r = 0; r < side_repeats(); r++) {
 		if (!act->runs)
 			softlab_pause(lab, 0);
-		if (light_run(&t, 0, &alone[r]) != 0)
+		if (light_run(&t, 0, &alone[r], &stolen[0][r]) != 0)
 			return -1;
 		if (!act->runs)
 			softlab_pause(lab, 0);
-		if (light_run(&t, FLOOD_PPS, &flood[r]) != 0)
+		if (light_run(&t, FLOOD_PPS, &flood[r], &stolen[1][r]) != 0)
 			return -1;
 	}
-	flood_print(act->alone, alone, "no other load", act->how, 0);
-	flood_print(act->flood, flood, "a neighbour is flooded", act->how,
-		FLOOD_PPS);
+	flood_print(act->alone, alone, stolen[0], "no other load", act->how, 0);
+	flood_print(act->flood, flood, stolen[1], "a neighbour is flooded",
+		act->how, FLOOD_PPS);
 	return 0;
 }
 

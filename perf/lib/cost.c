@@ -87,6 +87,22 @@ costs_add(struct costs *all, const struct cost *one)
 	all->n++;
 }
 
+/* It polls, too. */
+double
+cost_nic_stolen(const struct softlab_mark *a, const struct softlab_mark *b)
+{
+	double all = (double)(b->ns - a->ns);
+	double ran = (double)(b->own_ns - a->own_ns);
+
+	return ran < all ? 1 - ran / all : 0;
+}
+
+const char *
+cost_late(double stolen)
+{
+	return stolen > 0.01 ? "other processes on the core of the NIC" : NULL;
+}
+
 /* Sorts a copy: the runs stay as they belong together. */
 static double
 median_of(const double *runs, uint32_t n)

@@ -74,6 +74,14 @@ const char *costs_disturbed(const struct costs *all);
  */
 const char *costs_limit(const struct costs *all);
 
+/*
+ * Of the time between two marks, what others had of the NIC's core. Where that
+ * is more than a hundredth, a p99 is theirs: for a line's limited_by, or NULL.
+ */
+double cost_nic_stolen(
+	const struct softlab_mark *a, const struct softlab_mark *b);
+const char *cost_late(double stolen);
+
 /* Members of a report's line, for its `more`, into buf, which is returned. */
 const char *costs_more(const struct costs *all, char *buf, size_t len);
 
