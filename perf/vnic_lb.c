@@ -25,7 +25,7 @@
 #define BACKENDS TRAFFIC_BACKENDS
 #define FLOWS    1024
 #define SIDES    3
-#define LEARN_NS 20000000000ull
+#define LEARN_NS 30000000000ull
 
 #define TABLE 1048576u
 
@@ -309,6 +309,7 @@ play_cps(struct softlab *lab, const void *argument)
 	const struct cps *c = argument;
 	struct costs all = { 0 };
 	uint64_t end = now_ns() + LEARN_NS;
+	char drops[400];
 
 	if (lives_init(&lives, lab) != 0)
 		return -1;
@@ -317,7 +318,12 @@ play_cps(struct softlab *lab, const void *argument)
 		softlab_run(lab, 20000000);
 		if (now_ns() < end)
 			continue;
-		fprintf(stderr, "%s: the table does not fill\n", c->name);
+		fprintf(stderr,
+			"%s: the table does not fill: %llu have ended, %llu "
+			"packets on their way; %s\n",
+			c->name, (unsigned long long)lives.ended,
+			(unsigned long long)(lives.sent - lives.came),
+			softlab_drops_say(lab, drops, sizeof(drops)));
 		return -1;
 	}
 	for (uint32_t r = 0; r < side_repeats(); r++)
