@@ -33,7 +33,8 @@ DEPS_TEST := $(DEPS_BUILD) check libsubunit-dev libclang-rt-14-dev \
 	libfuse3-dev
 DEPS_LAB := $(DEPS_BUILD) iproute2 ethtool tcpdump procps iputils-ping curl \
 	jq nginx-light wrk python3 dnsmasq-base
-DEPS_PERF := $(DEPS_TEST) gnuplot-nox haproxy nftables
+DEPS_PERF := $(DEPS_TEST) gnuplot-nox haproxy nftables dpdk-dev \
+	librte-net-vhost23 librte-net-virtio23
 
 # Installs what is missing; silent and quick when nothing is.
 define need

@@ -11,7 +11,7 @@
  *                                      the limit of the first
  * `udp`: each is offered 400 Mb/s, whatever becomes of it. `tcp`: each has 64
  * frames on its way, and sends one for each that has come back; the free ones
- * then share what the machine carries, so that is told by each one's share.
+ * then share what the machine carries.
  *
  * Time of a frame through the second tenant, offered 100,000 a second:
  *   isolation.alone.p99, isolation.flood.p99   the first is flooded, but its
@@ -20,9 +20,10 @@
  *       same core
  */
 #include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include <rte_byteorder.h>
 #include <rte_cycles.h>
@@ -33,6 +34,7 @@
 #define TENANTS      5
 #define LEN          1024
 #define FLOWS        64
+#define LIMIT_BPS    100000000u
 #define LIMIT_MBPS   100.0
 #define OFFER_MBPS   400.0
 #define WINDOW       64
@@ -45,7 +47,6 @@
 enum load { UDP, TCP, LOADS };
 static const char *const load_name[LOADS] = { "udp", "tcp" };
 
-/* Of both scenes, which are processes of their own. */
 struct rates {
 	double mbps[2][LOADS][TENANTS][PARTS]; /* by whether it is limited */
 };
@@ -57,7 +58,7 @@ rate_ns(void)
 }
 
 static const char *
-functions_write(bool limited)
+functions_write(void)
 {
 	static char text[4096];
 	size_t n = 0;
@@ -65,10 +66,9 @@ functions_write(bool limited)
 	for (uint32_t i = 0; i < TENANTS; i++)
 		n += (size_t)snprintf(text + n, sizeof(text) - n,
 			"%s { name = \"t%u\"; type = \"echo\"; cores = "
-			"\"CORE\"; %s services: ( { name = \"echo\"; address = "
+			"\"CORE\"; services: ( { name = \"echo\"; address = "
 			"\"10.0.0.%u\"; port = 7; protocol = \"udp\"; } ); }",
-			i == 0 ? "(" : ",", i + 1,
-			i == 0 && limited ? "rate = \"100Mb/s\";" : "", 90 + i);
+			i == 0 ? "(" : ",", i + 1, 90 + i);
 	snprintf(text + n, sizeof(text) - n, " )");
 	return text;
 }
@@ -89,10 +89,47 @@ streams_set(struct traffic *t, uint16_t len)
 
 /* --- rates --- */
 
-struct rate_act {
-	bool limited;
-	struct rates *rates;
+/* The NIC takes new tables from another thread than its own. */
+struct change {
+	struct softlab *lab;
+	const struct softnic_tables *tables;
+	_Atomic int done; /* 1, or -1 */
 };
+
+static void *
+change_thread(void *ctx)
+{
+	struct change *c = ctx;
+	char why[256] = "";
+	int rc = softnic_update(c->lab->nic, c->tables, why, sizeof(why));
+
+	if (rc != 0)
+		fprintf(stderr, "new tables: %s\n", why);
+	c->done = rc == 0 ? 1 : -1;
+	return NULL;
+}
+
+/* The first tenant's limit, from now on. 0, or -1 and said why. */
+static int
+limit_set(struct softlab *lab, bool limited)
+{
+	static struct softnic_tables tables[2];
+	static uint32_t generation = 1;
+	struct change change = { .lab = lab, .tables = &tables[limited] };
+	pthread_t thread;
+
+	tables[limited] = *lab->tables;
+	tables[limited].generation = ++generation;
+	tables[limited].vnic[0].rate_bps = limited ? LIMIT_BPS : 0;
+	if (pthread_create(&thread, NULL, change_thread, &change) != 0) {
+		fprintf(stderr, "no thread\n");
+		return -1;
+	}
+	while (change.done == 0)
+		softnic_round(lab->nic);
+	pthread_join(thread, NULL);
+	return change.done > 0 ? 0 : -1;
+}
 
 static void
 load_set(struct traffic *t, enum load load)
@@ -105,41 +142,27 @@ load_set(struct traffic *t, enum load load)
 }
 
 static int
-rates_run(struct traffic *t, enum load load, double mbps[LOADS][TENANTS][PARTS])
+part_run(struct traffic *t, enum load load, bool limited, uint32_t part,
+	struct rates *r)
 {
 	uint64_t came[TENANTS], from;
 	double ns;
 
+	if (limit_set(t->lab, limited) != 0)
+		return -1;
 	load_set(t, load);
 	/* Bursts that a rate has saved up belong to the time before. */
 	softlab_run(t->lab, rate_ns() / 20);
-	for (uint32_t p = 0; p < PARTS; p++) {
-		for (uint32_t i = 0; i < TENANTS; i++)
-			came[i] = t->stream[i].came;
-		from = now_ns();
-		softlab_run(t->lab, rate_ns() / PARTS);
-		ns = (double)(now_ns() - from);
-		for (uint32_t i = 0; i < TENANTS; i++)
-			mbps[load][i][p] =
-				(double)(t->stream[i].came - came[i]) * LEN *
-				8 * 1e3 / ns;
-	}
+	for (uint32_t i = 0; i < TENANTS; i++)
+		came[i] = t->stream[i].came;
+	from = now_ns();
+	softlab_run(t->lab, rate_ns() / PARTS);
+	ns = (double)(now_ns() - from);
+	for (uint32_t i = 0; i < TENANTS; i++)
+		r->mbps[limited][load][i][part] =
+			(double)(t->stream[i].came - came[i]) * LEN * 8 * 1e3 /
+			ns;
 	return traffic_drain(t);
-}
-
-static int
-play_rates(struct softlab *lab, const void *argument)
-{
-	static struct traffic t;
-	const struct rate_act *act = argument;
-
-	streams_set(&t, LEN);
-	if (traffic_init(&t, lab) != 0)
-		return -1;
-	for (enum load load = 0; load < LOADS; load++)
-		if (rates_run(&t, load, act->rates->mbps[act->limited]) != 0)
-			return -1;
-	return 0;
 }
 
 static double
@@ -159,7 +182,8 @@ rate_print(const char *name, double *parts, enum load load, const char *what)
 
 	snprintf(conditions, sizeof(conditions),
 		"%s; five echo servers, frames of %d bytes without FCS, "
-		"%s; over %.0f s, in parts of a fifth",
+		"%s; over %.0f s, in five parts, with and without the "
+		"limit in turn",
 		what, LEN,
 		load == UDP ? "each is offered 400 Mb/s"
 			    : "64 frames of each on their way",
@@ -249,26 +273,23 @@ rates_print(struct rates *r)
 		.conditions = "the larger of both loads'" });
 }
 
+/* With and without the limit in turn. */
 static int
-rates(void)
+play_rates(struct softlab *lab, const void *argument)
 {
-	struct rates *r = mmap(NULL, sizeof(*r), PROT_READ | PROT_WRITE,
-		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	static struct traffic t;
+	static struct rates r;
 
-	if (r == MAP_FAILED)
+	(void)argument;
+	streams_set(&t, LEN);
+	if (traffic_init(&t, lab) != 0)
 		return -1;
-	for (uint32_t l = 0; l < 2; l++) {
-		struct rate_act act = { l == 1, r };
-		struct scene scene = { .functions = functions_write(l == 1),
-			.together = true,
-			.play = play_rates,
-			.argument = &act };
-
-		if (stage_play(&scene) != 0)
-			return -1;
-	}
-	rates_print(r);
-	munmap(r, sizeof(*r));
+	for (enum load load = 0; load < LOADS; load++)
+		for (uint32_t p = 0; p < PARTS; p++)
+			for (int limited = 0; limited < 2; limited++)
+				if (part_run(&t, load, limited, p, &r) != 0)
+					return -1;
+	rates_print(&r);
 	return 0;
 }
 
@@ -281,8 +302,9 @@ struct flood_act {
 
 /* p99 of the second tenant, in microseconds. */
 static int
-light_run(struct traffic *t, double flood_pps, double *us)
+light_run(struct traffic *t, double flood_pps, double *us, double *stolen)
 {
+	struct softlab_mark a, b;
 	struct traffic_stream *light = &t->stream[1], *flood = &t->stream[0];
 
 	light->pps = LIGHT_PPS;
@@ -290,10 +312,13 @@ light_run(struct traffic *t, double flood_pps, double *us)
 	traffic_start(t, 1);
 	traffic_start(t, 0);
 	softlab_run(t->lab, side_run_ns() / 5);
+	softlab_mark(t->lab, &a);
 	light->delay.n = 0;
 	light->stride = 1;
 	softlab_run(t->lab, side_run_ns());
 	light->stride = 0;
+	softlab_mark(t->lab, &b);
+	*stolen = cost_nic_stolen(&a, &b);
 	samples_sort(&light->delay);
 	*us = samples_at(&light->delay, 0.99) * 1e6 / (double)rte_get_tsc_hz();
 	/* What waits for a stopped instance comes when it goes on. */
@@ -302,13 +327,14 @@ light_run(struct traffic *t, double flood_pps, double *us)
 }
 
 static void
-flood_print(const char *name, double *us, const char *what, const char *how,
-	double flood_pps)
+flood_print(const char *name, double *us, double *stolen, const char *what,
+	const char *how, double flood_pps)
 {
 	char more[100], conditions[400];
 
-	snprintf(more, sizeof(more), "\"neighbour_offered_pps\": %.0f, ",
-		flood_pps);
+	snprintf(more, sizeof(more),
+		"\"neighbour_offered_pps\": %.0f, \"nic_core_stolen\": %.3f, ",
+		flood_pps, runs_median(stolen, side_repeats()));
 	snprintf(conditions, sizeof(conditions),
 		"p99 of a frame's time, from when it was due until the answer "
 		"is there, of an echo server offered 100,000 a second; %s; %s",
@@ -319,6 +345,7 @@ flood_print(const char *name, double *us, const char *what, const char *how,
 		.runs = us,
 		.repeats = side_repeats(),
 		.cores = CORES_SHARED,
+		.limited_by = cost_late(runs_median(stolen, side_repeats())),
 		.more = more,
 		.conditions = conditions });
 }
@@ -328,7 +355,7 @@ play_flood(struct softlab *lab, const void *argument)
 {
 	static struct traffic t;
 	const struct flood_act *act = argument;
-	double alone[RUNS], flood[RUNS];
+	double alone[RUNS], flood[RUNS], stolen[2][RUNS];
 
 	streams_set(&t, TRAFFIC_LEN_MIN);
 	if (traffic_init(&t, lab) != 0)
@@ -338,16 +365,16 @@ play_flood(struct softlab *lab, const void *argument)
 	for (uint32_t r = 0; r < side_repeats(); r++) {
 		if (!act->runs)
 			softlab_pause(lab, 0);
-		if (light_run(&t, 0, &alone[r]) != 0)
+		if (light_run(&t, 0, &alone[r], &stolen[0][r]) != 0)
 			return -1;
 		if (!act->runs)
 			softlab_pause(lab, 0);
-		if (light_run(&t, FLOOD_PPS, &flood[r]) != 0)
+		if (light_run(&t, FLOOD_PPS, &flood[r], &stolen[1][r]) != 0)
 			return -1;
 	}
-	flood_print(act->alone, alone, "no other load", act->how, 0);
-	flood_print(act->flood, flood, "a neighbour is flooded", act->how,
-		FLOOD_PPS);
+	flood_print(act->alone, alone, stolen[0], "no other load", act->how, 0);
+	flood_print(act->flood, flood, stolen[1], "a neighbour is flooded",
+		act->how, FLOOD_PPS);
 	return 0;
 }
 
@@ -362,7 +389,7 @@ floods(void)
 	static const struct flood_act shared = { "isolation.alone.shared.p99",
 		"isolation.flood.shared.p99",
 		"the neighbour's instance runs on the same core", true };
-	struct scene scene = { .functions = functions_write(false),
+	struct scene scene = { .functions = functions_write(),
 		.play = play_flood,
 		.argument = &apart };
 	int rc = stage_play(&scene);
@@ -377,8 +404,12 @@ floods(void)
 int
 main(int argc, char **argv)
 {
+	struct scene rates = { .functions = functions_write(),
+		.together = true,
+		.play = play_rates };
+
 	softlab_child(argc, argv, NULL);
 	if (stage_init(argc, argv) != 0)
 		return 1;
-	return rates() != 0 || floods() != 0;
+	return stage_play(&rates) != 0 || floods() != 0;
 }

@@ -25,7 +25,7 @@
 #define BACKENDS TRAFFIC_BACKENDS
 #define FLOWS    1024
 #define SIDES    3
-#define LEARN_NS 20000000000ull
+#define LEARN_NS 30000000000ull
 
 #define TABLE 1048576u
 
@@ -33,7 +33,7 @@
 
 struct function {
 	const char *protocol, *durability;
-	uint32_t instances, connections;
+	uint32_t instances, connections, half_open;
 };
 
 /*
@@ -45,10 +45,11 @@ function_write(char *to, const char *end, uint32_t i, const struct function *f)
 {
 	to += snprintf(to, (size_t)(end - to),
 		"%s{ name = \"lb%u\"; type = \"lb\"; instances = %u; "
-		"cores = \"CORE\"; connections = %u; "
+		"cores = \"CORE\"; connections = %u; half_open = %u; "
 		"log = { durability = \"%s\"; size = \"%uM\"; }; snat = [",
 		i == 0 ? "" : ", ", i, f->instances, f->connections,
-		f->durability, f->connections > 262144 ? 256u : 64u);
+		f->half_open, f->durability,
+		f->connections > 262144 ? 256u : 64u);
 	for (uint32_t k = 0; k < BENCH_SNATS; k++)
 		to += snprintf(to, (size_t)(end - to), "%s \"10.1.%u.%u\"",
 			k == 0 ? "" : ",", i, 9 + k);
@@ -193,7 +194,7 @@ stage_flows(const struct act *act)
 
 	for (uint32_t i = 0; i < act->n; i++)
 		f[i] = (struct function){ "udp", "none", act->side[i].n,
-			power_of_two(2 * act->flows[i]) };
+			power_of_two(2 * act->flows[i]), act->flows[i] };
 	scene.functions = functions_write(f, act->n);
 	return stage_play(&scene);
 }
@@ -308,6 +309,7 @@ play_cps(struct softlab *lab, const void *argument)
 	const struct cps *c = argument;
 	struct costs all = { 0 };
 	uint64_t end = now_ns() + LEARN_NS;
+	char drops[400];
 
 	if (lives_init(&lives, lab) != 0)
 		return -1;
@@ -316,7 +318,12 @@ play_cps(struct softlab *lab, const void *argument)
 		softlab_run(lab, 20000000);
 		if (now_ns() < end)
 			continue;
-		fprintf(stderr, "%s: the table does not fill\n", c->name);
+		fprintf(stderr,
+			"%s: the table does not fill: %llu have ended, %llu "
+			"packets on their way; %s\n",
+			c->name, (unsigned long long)lives.ended,
+			(unsigned long long)(lives.sent - lives.came),
+			softlab_drops_say(lab, drops, sizeof(drops)));
 		return -1;
 	}
 	for (uint32_t r = 0; r < side_repeats(); r++)
@@ -330,7 +337,7 @@ static int
 stage_cps(const char *name, const char *durability)
 {
 	struct cps c = { name, durability, stage_quick ? TABLE / 8 : TABLE };
-	struct function f = { "tcp", durability, 1, c.table };
+	struct function f = { "tcp", durability, 1, c.table, c.table / 4 };
 	struct scene scene = { .play = play_cps, .argument = &c };
 
 	scene.functions = functions_write(&f, 1);

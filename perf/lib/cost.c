@@ -33,6 +33,20 @@ of_one(const struct cost_mark *a, const struct cost_mark *b, uint32_t i,
 	c->stolen = ran < all ? 1 - ran / all : 0;
 }
 
+/* What the core was busy with beside them was somebody else's. */
+static void
+of_core(const struct cost_mark *a, const struct cost_mark *b, uint32_t first,
+	uint32_t n, struct cost *c)
+{
+	double all = (double)(b->lab.ns - a->lab.ns), ran = 0;
+
+	for (uint32_t i = first; i < first + n; i++)
+		ran += (double)(b->lab.of[i].cpu_ns - a->lab.of[i].cpu_ns);
+	c->ns = corebusy_ns(&a->core, &b->core);
+	c->idle = 1 - c->ns / all;
+	c->stolen = c->ns > ran ? (c->ns - ran) / all : 0;
+}
+
 void
 cost_between(const struct cost_mark *a, const struct cost_mark *b,
 	uint64_t count, uint32_t first, uint32_t n, bool shared, struct cost *c)
@@ -42,8 +56,7 @@ cost_between(const struct cost_mark *a, const struct cost_mark *b,
 
 	memset(c, 0, sizeof(*c));
 	if (shared) {
-		c->ns = corebusy_ns(&a->core, &b->core);
-		c->idle = 1 - c->ns / all;
+		of_core(a, b, first, n, c);
 	} else {
 		of_one(a, b, first, per_tsc, c);
 	}
@@ -74,6 +87,22 @@ costs_add(struct costs *all, const struct cost *one)
 	all->n++;
 }
 
+/* It polls, too. */
+double
+cost_nic_stolen(const struct softlab_mark *a, const struct softlab_mark *b)
+{
+	double all = (double)(b->ns - a->ns);
+	double ran = (double)(b->own_ns - a->own_ns);
+
+	return ran < all ? 1 - ran / all : 0;
+}
+
+const char *
+cost_late(double stolen)
+{
+	return stolen > 0.01 ? "other processes on the core of the NIC" : NULL;
+}
+
 /* Sorts a copy: the runs stay as they belong together. */
 static double
 median_of(const double *runs, uint32_t n)
@@ -95,11 +124,24 @@ costs_disturbed(const struct costs *all)
 const char *
 costs_limit(const struct costs *all)
 {
+	double nic = median_of(all->nic_ns, all->n);
+	double traffic = median_of(all->traffic_ns, all->n);
+
 	if (costs_disturbed(all) != NULL)
 		return costs_disturbed(all);
+	if (median_of(all->idle, all->n) <= COST_IDLE)
+		return NULL;
+	return traffic > COST_TRAFFIC * (nic + traffic) ? "the generator"
+							: NULL;
+}
+
+/* Whose core had no time left; the instances' unless that was idle. */
+static const char *
+bottleneck(const struct costs *all)
+{
 	return median_of(all->idle, all->n) > COST_IDLE
-		       ? "core 0: the NIC and the generator"
-		       : NULL;
+		       ? "core 0, of the NIC and the generator"
+		       : "the core of the instances";
 }
 
 const char *
@@ -108,11 +150,11 @@ costs_more(const struct costs *all, char *buf, size_t len)
 	uint32_t n = all->n;
 
 	snprintf(buf, len,
-		"\"instance_core_idle\": %.3f, \"instance_core_stolen\": %.3f, "
+		"\"bottleneck\": \"%s\", \"instance_core_idle\": %.3f, \"instance_core_stolen\": %.3f, "
 		"\"packets_per_loop\": %.1f, \"nic_ns\": %.1f, "
 		"\"generator_ns\": %.1f, ",
-		median_of(all->idle, n), median_of(all->stolen, n),
-		median_of(all->batch, n), median_of(all->nic_ns, n),
-		median_of(all->traffic_ns, n));
+		bottleneck(all), median_of(all->idle, n),
+		median_of(all->stolen, n), median_of(all->batch, n),
+		median_of(all->nic_ns, n), median_of(all->traffic_ns, n));
 	return buf;
 }

@@ -8,7 +8,7 @@
  * and the others run meanwhile: their cost is what the core was not idle, by
  * a thread of the idle class (corebusy.h), switches, wake-ups and empty polls
  * included. If the core was not busy all the time, the NIC's was the limit,
- * or what was offered.
+ * which it shares with the making of traffic, or what was offered.
  */
 #ifndef PERF_COST_H
 #define PERF_COST_H
@@ -24,6 +24,9 @@
 
 /* Most of an instance's time that others may take. */
 #define COST_STOLEN 0.05
+
+/* Most of the time of the NIC's core that may go to making traffic. */
+#define COST_TRAFFIC 0.25
 
 #define COST_RUNS_MAX 16
 
@@ -65,8 +68,19 @@ void costs_add(struct costs *all, const struct cost *one);
 /* Who else had too much of the instances' core for a figure, or NULL. */
 const char *costs_disturbed(const struct costs *all);
 
-/* What was the limit, or NULL: the instances' core. */
+/*
+ * What was the limit that is none of the system under test, whose core for
+ * the NIC is part of it: or NULL.
+ */
 const char *costs_limit(const struct costs *all);
+
+/*
+ * Of the time between two marks, what others had of the NIC's core. Where that
+ * is more than a hundredth, a p99 is theirs: for a line's limited_by, or NULL.
+ */
+double cost_nic_stolen(
+	const struct softlab_mark *a, const struct softlab_mark *b);
+const char *cost_late(double stolen);
 
 /* Members of a report's line, for its `more`, into buf, which is returned. */
 const char *costs_more(const struct costs *all, char *buf, size_t len);

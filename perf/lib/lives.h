@@ -8,8 +8,8 @@
  *   backend       SYN+ACK         FIN+ACK
  *
  * A connection has one packet on its way, and its next one can go when that
- * has come; as many as a ring holds are on their way in all, and those that
- * the balancer holds back until their record is durable.
+ * has come. In all there are never more on their way, those included that the
+ * balancer holds back until their record is durable, than a ring holds.
  *
  * Thread: the NIC's.
  */
@@ -19,7 +19,7 @@
 #include "perf/lib/bench_lb.h"
 #include "perf/lib/softlab.h"
 
-#define LIVES_MAX   2048u /* as many as the balancer can hold back */
+#define LIVES_MAX   2048u
 #define LIVES_STEPS 6u
 
 struct lives {

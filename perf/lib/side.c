@@ -109,50 +109,66 @@ side_print(const struct traffic *t, struct side *side)
 #define QUANTILES 3
 static const double quantile[QUANTILES] = { 0.5, 0.99, 0.999 };
 
+/* Of the runs at one rate. */
+struct latency {
+	uint32_t percent;
+	double pps;
+	double us[QUANTILES][COST_RUNS_MAX];
+	double stolen[COST_RUNS_MAX];
+	uint64_t sent, lost;
+};
+
 static int
-latency_run(struct traffic *t, uint32_t stream, double pps, double *us)
+latency_run(struct traffic *t, uint32_t stream, uint32_t r, struct latency *l)
 {
 	double us_per_tsc = 1e6 / (double)rte_get_tsc_hz();
 	struct traffic_stream *s = &t->stream[stream];
+	struct softlab_mark a, b;
 
-	s->pps = pps;
+	s->pps = l->pps;
 	traffic_start(t, stream);
 	softlab_run(t->lab, side_run_ns() / 5);
+	softlab_mark(t->lab, &a);
 	s->delay.n = 0;
-	s->stride = 1 + (uint32_t)(pps * (double)side_run_ns() / 1e9 /
+	s->stride = 1 + (uint32_t)(l->pps * (double)side_run_ns() / 1e9 /
 				   s->delay.max);
 	softlab_run(t->lab, side_run_ns());
 	s->stride = 0;
+	softlab_mark(t->lab, &b);
+	l->stolen[r] = cost_nic_stolen(&a, &b);
 	samples_sort(&s->delay);
 	for (int q = 0; q < QUANTILES; q++)
-		us[q] = samples_at(&s->delay, quantile[q]) * us_per_tsc;
+		l->us[q][r] = samples_at(&s->delay, quantile[q]) * us_per_tsc;
 	return traffic_drain(t);
 }
 
 static void
-latency_print(const struct side *side, const char *name, uint32_t percent,
-	double pps, double us[QUANTILES][COST_RUNS_MAX], uint64_t sent,
-	uint64_t lost)
+latency_print(const struct side *side, const char *label, struct latency *l)
 {
 	const uint32_t n = side_repeats();
-	char more[200], conditions[400];
+	double stolen = runs_median(l->stolen, n);
+	char name[64], more[300], conditions[400];
 
+	snprintf(name, sizeof(name), "%s.latency.%u", label, l->percent);
 	snprintf(more, sizeof(more),
 		"\"p99\": %.2f, \"p999\": %.2f, \"offered_pps\": %.0f, "
-		"\"sent\": %llu, \"lost\": %llu, ",
-		runs_median(us[1], n), runs_median(us[2], n), pps,
-		(unsigned long long)sent, (unsigned long long)lost);
+		"\"sent\": %llu, \"lost\": %llu, \"nic_core_stolen\": %.3f, ",
+		runs_median(l->us[1], n), runs_median(l->us[2], n), l->pps,
+		(unsigned long long)l->sent, (unsigned long long)l->lost,
+		stolen);
 	snprintf(conditions, sizeof(conditions),
 		"median (p99, p999) of the time from when a frame was due at "
 		"the NIC's port, at even distances, until it is through, at "
 		"%u%% of what %s carries; runs of %llu ms",
-		percent, side->name, (unsigned long long)(side_run_ns() / MS));
+		l->percent, side->name,
+		(unsigned long long)(side_run_ns() / MS));
 	report(&(struct result){ .name = name,
-		.value = runs_median(us[0], n),
+		.value = runs_median(l->us[0], n),
 		.unit = "us",
-		.runs = us[0],
+		.runs = l->us[0],
 		.repeats = n,
 		.cores = cores(side),
+		.limited_by = cost_late(stolen),
 		.more = more,
 		.conditions = conditions });
 }
@@ -163,24 +179,19 @@ side_latency(struct traffic *t, const struct side *side, const char *label)
 	static const uint32_t percent[] = { 10, 50, 90 };
 	const double most = side->costs.pps[side->costs.n / 2];
 	const struct traffic_stream *s = &t->stream[side->stream];
-	double us[QUANTILES][COST_RUNS_MAX], one[QUANTILES];
-	char name[64];
 
 	side_only(t->lab, side);
 	for (uint32_t k = 0; k < sizeof(percent) / sizeof(*percent); k++) {
-		double pps = most * percent[k] / 100;
+		struct latency l = { .percent = percent[k],
+			.pps = most * percent[k] / 100 };
 		uint64_t sent = s->sent, lost = traffic_lost(t, side->stream);
 
-		for (uint32_t r = 0; r < side_repeats(); r++) {
-			if (latency_run(t, side->stream, pps, one) != 0)
+		for (uint32_t r = 0; r < side_repeats(); r++)
+			if (latency_run(t, side->stream, r, &l) != 0)
 				return -1;
-			for (int q = 0; q < QUANTILES; q++)
-				us[q][r] = one[q];
-		}
-		snprintf(
-			name, sizeof(name), "%s.latency.%u", label, percent[k]);
-		latency_print(side, name, percent[k], pps, us, s->sent - sent,
-			traffic_lost(t, side->stream) - lost);
+		l.sent = s->sent - sent;
+		l.lost = traffic_lost(t, side->stream) - lost;
+		latency_print(side, label, &l);
 	}
 	return 0;
 }

@@ -350,6 +350,7 @@ softlab_mark(const struct softlab *lab, struct softlab_mark *m)
 	m->nic_busy_tsc = lab->stats->busy_tsc;
 	m->nic_idle_tsc = lab->stats->idle_tsc;
 	m->traffic_tsc = lab->traffic_tsc;
+	m->own_ns = cpu_ns();
 	m->ns = now_ns();
 	m->tsc = rte_rdtsc();
 }

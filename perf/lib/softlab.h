@@ -68,6 +68,7 @@ struct softlab {
 /* What has been counted until now. */
 struct softlab_mark {
 	uint64_t tsc, ns;
+	uint64_t own_ns; /* that the NIC's thread has run */
 	uint64_t nic_busy_tsc, nic_idle_tsc, traffic_tsc;
 	struct {
 		uint64_t busy_tsc, idle_tsc, rx, tx, loops, sleeps, cpu_ns;

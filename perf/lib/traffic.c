@@ -35,7 +35,8 @@ struct traffic_flow {
 	uint32_t snat;      /* 0: not seen at a backend yet */
 	uint32_t backend;
 	uint8_t answer; /* the backend's turn */
-	uint8_t pad[11];
+	uint8_t way;    /* of the stream's, that it is steered to */
+	uint8_t pad[10];
 };
 
 _Static_assert(sizeof(struct traffic_flow) == 64, "one cache line");
@@ -118,42 +119,77 @@ frame_make(struct traffic_stream *s, uint32_t stream, struct rte_mbuf *m,
 	memcpy(d + AT_STAMP, &stamp, sizeof(stamp));
 	m->data_len = s->len;
 	m->pkt_len = s->len;
+	s->way[f->way].sent++;
 	s->next = flow_after(s);
 	s->sent++;
 }
 
 /* --- in --- */
 
+static inline uint32_t
+way_room(const struct traffic_stream *s, uint32_t w)
+{
+	const struct traffic_way *way = &s->way[w];
+	uint64_t away = way->sent - way->came - way->lost;
+
+	return away < s->window ? s->window - (uint32_t)away : 0;
+}
+
+/* Seldom, for it reads many counters: has one been lost? */
+static void
+way_full(struct traffic *t, struct traffic_stream *s, uint32_t w, uint64_t now)
+{
+	struct traffic_way *way = &s->way[w];
+
+	if (way->full_tsc == 0)
+		way->full_tsc = now;
+	if (now - way->full_tsc <= rte_get_tsc_hz() / 1000)
+		return;
+	way->lost = softlab_drops(t->lab, s->first_vnic + w);
+	way->full_tsc = now;
+}
+
+static uint32_t
+window_room(struct traffic *t, struct traffic_stream *s, uint64_t now)
+{
+	uint32_t sum = 0;
+
+	for (uint32_t w = 0; w < s->n_vnics; w++) {
+		uint32_t room = way_room(s, w);
+
+		if (room == 0)
+			way_full(t, s, w, now);
+		else
+			s->way[w].full_tsc = 0;
+		sum += room;
+	}
+	return sum;
+}
+
 /* How many may go, of at most `max`. */
 static inline uint32_t
-due(struct traffic *t, uint32_t i, uint32_t max, uint64_t now)
+due(struct traffic *t, struct traffic_stream *s, uint32_t max, uint64_t now)
 {
-	struct traffic_stream *s = &t->stream[i];
-	uint64_t away;
+	double late = (double)now - s->due_tsc;
 
-	if (s->pps > 0) {
-		double n = ((double)now - s->due_tsc) / s->tsc_per_frame;
-
-		return n < 0                   ? 0
-		       : n >= max              ? max
-		       : (uint32_t)n + 1 > max ? max
-					       : (uint32_t)n + 1;
-	}
-	if (s->window == 0)
+	if (s->pps == 0)
+		return s->window == 0 ? 0
+				      : RTE_MIN(max, window_room(t, s, now));
+	if (late < 0)
 		return 0;
-	away = s->sent - s->came - s->lost;
-	if (away < s->window) {
-		s->full_tsc = 0;
-		return RTE_MIN(max, s->window - (uint32_t)away);
+	late /= s->tsc_per_frame;
+	return late >= max ? max : RTE_MIN(max, (uint32_t)late + 1);
+}
+
+/* On to a flow whose VNIC has room; there is one, or nearly. */
+static inline void
+flow_with_room(struct traffic_stream *s)
+{
+	for (uint32_t i = 0; i < s->n_flows; i++) {
+		if (way_room(s, s->flow[s->next].way) > 0)
+			return;
+		s->next = flow_after(s);
 	}
-	/* Seldom, for it reads many counters: has one been lost? */
-	if (s->full_tsc == 0)
-		s->full_tsc = now;
-	if (now - s->full_tsc > rte_get_tsc_hz() / 1000) {
-		s->lost = traffic_lost(t, i);
-		s->full_tsc = now;
-	}
-	return 0;
 }
 
 static uint32_t
@@ -161,7 +197,7 @@ stream_make(struct traffic *t, uint32_t i, struct rte_mbuf **pkts, uint32_t max,
 	uint64_t now)
 {
 	struct traffic_stream *s = &t->stream[i];
-	uint32_t n = due(t, i, max, now);
+	uint32_t n = due(t, s, max, now);
 
 	if (n == 0 || rte_pktmbuf_alloc_bulk(t->pool, pkts, n) != 0)
 		return 0;
@@ -169,6 +205,8 @@ stream_make(struct traffic *t, uint32_t i, struct rte_mbuf **pkts, uint32_t max,
 		if (s->pps > 0) {
 			now = (uint64_t)s->due_tsc;
 			s->due_tsc += s->tsc_per_frame;
+		} else if (s->n_vnics > 1) {
+			flow_with_room(s);
 		}
 		frame_make(s, i, pkts[k], now);
 	}
@@ -233,12 +271,15 @@ static inline int
 frame_right(struct traffic_stream *s, struct rte_mbuf *m, const uint8_t *d)
 {
 	uint32_t i = packet_get32(d + AT_FLOW);
+	struct traffic_flow *f;
 
 	if (m->pkt_len != s->len || i >= s->n_flows)
 		return 0;
+	f = &s->flow[i];
+	s->way[f->way].came++;
 	if (s->lb && packet_get32(d + AT_SRC) != s->vip)
-		return backend_right(&s->flow[i], d);
-	return echo_right(&s->flow[i], d);
+		return backend_right(f, d);
+	return echo_right(f, d);
 }
 
 static inline void
@@ -281,14 +322,42 @@ on_send(uint16_t port, uint16_t queue, struct rte_mbuf **pkts, uint16_t n,
 
 /* --- control --- */
 
+/* By the tables that the NIC goes by. */
+static uint8_t
+way_of(const struct softlab *lab, const struct traffic_stream *s,
+	const struct traffic_flow *f)
+{
+	const struct plan *plan = lab->plan;
+	struct steer_tuple c = { .src = ip_addr_from_v4(
+					 packet_get32(f->head + AT_SRC)),
+		.dst = ip_addr_from_v4(s->vip),
+		.sport = packet_get16(f->head + AT_SPORT),
+		.dport = s->vport,
+		.proto = 17 };
+
+	for (unsigned int i = 0; i < plan->n_steers; i++) {
+		const struct plan_steer *r = &plan->steers[i];
+
+		if (ip_addr_eq(&r->key.addr, &c.dst) && r->key.port == c.dport)
+			return (uint8_t)(plan->entries[r->target.first +
+						       steer_bucket(&c,
+							       plan->seed,
+							       &r->target)] -
+					 s->first_vnic);
+	}
+	return 0;
+}
+
 static int
-stream_init(struct traffic_stream *s)
+stream_init(struct traffic_stream *s, const struct softlab *lab)
 {
 	s->flow = aligned_alloc(64, (size_t)s->n_flows * sizeof(*s->flow));
 	if (s->flow == NULL || samples_init(&s->delay, SAMPLES) != 0)
 		return -1;
-	for (uint32_t i = 0; i < s->n_flows; i++)
+	for (uint32_t i = 0; i < s->n_flows; i++) {
 		head_make(&s->flow[i], s, i);
+		s->flow[i].way = way_of(lab, s, &s->flow[i]);
+	}
 	return 0;
 }
 
@@ -303,7 +372,7 @@ traffic_init(struct traffic *t, struct softlab *lab)
 		return -1;
 	}
 	for (uint32_t i = 0; i < t->n_streams; i++)
-		if (stream_init(&t->stream[i]) != 0) {
+		if (stream_init(&t->stream[i], lab) != 0) {
 			fprintf(stderr, "no memory for flows\n");
 			return -1;
 		}
@@ -320,8 +389,10 @@ traffic_start(struct traffic *t, uint32_t i)
 {
 	struct traffic_stream *s = &t->stream[i];
 
-	s->lost = traffic_lost(t, i);
-	s->full_tsc = 0;
+	for (uint32_t w = 0; w < s->n_vnics; w++) {
+		s->way[w].lost = softlab_drops(t->lab, s->first_vnic + w);
+		s->way[w].full_tsc = 0;
+	}
 	s->delay.n = 0;
 	if (s->pps > 0) {
 		s->tsc_per_frame = (double)rte_get_tsc_hz() / s->pps;

@@ -15,11 +15,11 @@
  * The payload is not written, beyond the stamp: on a NIC it comes by DMA. The
  * UDP checksum is a number that nobody verifies; a balancer updates it.
  *
- * Load. `window`: so many frames on their way, a new one for each that has
- * come back: never more than can be carried. `pps`: one when it is due, come
- * what may; the stamp is the time when it was due, so that a frame that was
- * late is not as if it had been sent later. A frame is lost when a counter of
- * the NIC or of an instance says so.
+ * Load. `window`: so many frames on their way through each VNIC, a new one for
+ * each that has come back: never more than can be carried. `pps`: one when it
+ * is due, come what may; the stamp is the time when it was due, so that a frame
+ * that was late is not as if it had been sent later. A frame is lost when a
+ * counter of the NIC or of an instance says so.
  *
  * Thread: the NIC's.
  */
@@ -32,10 +32,18 @@
 #include "perf/lib/softlab.h"
 
 #define TRAFFIC_STREAMS_MAX 5
+#define TRAFFIC_VNICS_MAX   4  /* of a stream */
 #define TRAFFIC_BACKENDS    24 /* 10.0.1.21 and on */
 #define TRAFFIC_LEN_MIN     64 /* of a frame, without FCS */
 
 struct traffic_flow;
+
+/* On their way through one VNIC, which a flow is steered to. */
+struct traffic_way {
+	uint64_t sent, came;
+	uint64_t lost;
+	uint64_t full_tsc; /* since when the window is full, or 0 */
+};
 
 struct traffic_stream {
 	/* set by the caller before traffic_stream_init() */
@@ -62,8 +70,7 @@ struct traffic_stream {
 	uint32_t next;
 	int again;                     /* the second time through its block */
 	double tsc_per_frame, due_tsc; /* when the next one is due */
-	uint64_t lost;
-	uint64_t full_tsc; /* since when the window is full, or 0 */
+	struct traffic_way way[TRAFFIC_VNICS_MAX];
 };
 
 struct traffic {
