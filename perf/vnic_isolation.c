@@ -54,7 +54,7 @@ struct rates {
 static uint64_t
 rate_ns(void)
 {
-	return stage_quick ? 1000000000ull : 10000000000ull;
+	return stage_quick ? 600000000ull : 10000000000ull;
 }
 
 static const char *
