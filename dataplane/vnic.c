@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "dataplane/eal_args.h"
+
 /*
  * Packet buffers: the af_xdp driver keeps a fill and a receive ring of 2,048
  * each and as many to send; the rest is for packets in the function's hands.
@@ -17,27 +19,6 @@
 #define VNIC_POOL_SIZE  8192
 #define VNIC_POOL_CACHE 256
 #define VNIC_RING_SIZE  2048
-
-#define EAL_ARGS_MAX 24
-
-struct eal_args {
-	int argc;
-	char *argv[EAL_ARGS_MAX];
-	char text[EAL_ARGS_MAX][300];
-};
-
-static void __attribute__((format(printf, 2, 3)))
-eal_arg(struct eal_args *a, const char *format, ...)
-{
-	va_list ap;
-
-	assert(a->argc < EAL_ARGS_MAX - 1);
-	va_start(ap, format);
-	vsnprintf(a->text[a->argc], sizeof(a->text[0]), format, ap);
-	va_end(ap);
-	a->argv[a->argc] = a->text[a->argc];
-	a->argv[++a->argc] = NULL;
-}
 
 /*
  * A VNIC of the NIC in software: it works on the memory of this process, which
@@ -49,10 +30,7 @@ is_shared(const struct grant *grant)
 	return strncmp(grant->devargs, "net_virtio_user", 15) == 0;
 }
 
-/*
- * A process of our own: no PCI scan, no files shared with others, only the
- * VNIC. Ordinary pages come with --no-huge, which excludes --in-memory.
- */
+/* A process of our own: no PCI scan, no files shared, only the VNIC. */
 static void
 eal_args_fill(struct eal_args *a, const struct grant *grant)
 {
@@ -65,19 +43,9 @@ eal_args_fill(struct eal_args *a, const struct grant *grant)
 	eal_arg(a, "--log-level=pmd.net.virtio.*:critical");
 	eal_arg(a, "--file-prefix=carryall-%s-%s.%u", grant->appliance,
 		grant->function, grant->instance);
-	if (grant->huge_mb > 0) {
-		eal_arg(a, "--in-memory");
-		if (is_shared(grant))
-			eal_arg(a, "--single-file-segments");
-		eal_arg(a, "-m");
-		eal_arg(a, "%u", grant->huge_mb);
-		eal_arg(a, "--socket-limit=%u", grant->huge_mb);
-	} else {
-		eal_arg(a, "--no-huge");
-		eal_arg(a, "--no-shconf");
-		eal_arg(a, "-m");
-		eal_arg(a, "%u", grant->memory_mb);
-	}
+	eal_args_memory(a, grant->huge_mb, grant->memory_mb);
+	if (grant->huge_mb > 0 && is_shared(grant))
+		eal_arg(a, "--single-file-segments");
 	eal_arg(a, "--vdev=%s", grant->devargs);
 }
 

@@ -43,6 +43,7 @@
 #include <rte_lcore.h>
 #include <rte_rcu_qsbr.h>
 
+#include "dataplane/clock.h"
 #include "dataplane/softnic/fault.h"
 #include "dataplane/softnic/vhost.h"
 
@@ -84,15 +85,6 @@ struct attach {
 
 /* What an event is about: a peer, or one of these. */
 enum source { SOURCE_INOTIFY = SOFTNIC_VNICS_MAX, SOURCE_WAKE };
-
-static uint64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 static void
 ring_bell(int fd)
@@ -235,7 +227,7 @@ peer_appeared(struct peer *p, uint64_t now)
 static void
 peer_end(struct peer *p, bool refuse)
 {
-	uint64_t now = now_ms(), delay = 0;
+	uint64_t now = clock_ms(CLOCK_MONOTONIC), delay = 0;
 
 	vhost_fini(&p->vhost);
 	p->connected = false;
@@ -314,13 +306,13 @@ attach_main(void *arg)
 {
 	struct attach *a = arg;
 	struct epoll_event ev[EVENTS];
-	uint64_t count, now = now_ms();
+	uint64_t count, now = clock_ms(CLOCK_MONOTONIC);
 
 	appeared(a, NULL, now);
 	while (!__atomic_load_n(&a->stop, __ATOMIC_ACQUIRE)) {
 		int n = epoll_wait(a->epoll, ev, EVENTS, peers_check(a, now));
 
-		now = now_ms();
+		now = clock_ms(CLOCK_MONOTONIC);
 		for (int i = 0; i < n; i++) {
 			uint32_t source = ev[i].data.u32;
 

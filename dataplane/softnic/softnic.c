@@ -27,49 +27,13 @@
 #include <xdp/libxdp.h>
 
 #include "dataplane/confine.h"
+#include "dataplane/eal_args.h"
 #include "dataplane/softnic/caps.h"
 #include "dataplane/softnic/nic.h"
 
 #define POOL_CACHE 256
 
 /* --- EAL ----------------------------------------------------------------- */
-
-#define EAL_ARGS_MAX 64
-
-struct eal_args {
-	int argc;
-	char *argv[EAL_ARGS_MAX];
-	char text[EAL_ARGS_MAX][300];
-};
-
-static void __attribute__((format(printf, 2, 3)))
-eal_arg(struct eal_args *a, const char *format, ...)
-{
-	va_list ap;
-
-	assert(a->argc < EAL_ARGS_MAX - 1);
-	va_start(ap, format);
-	vsnprintf(a->text[a->argc], sizeof(a->text[0]), format, ap);
-	va_end(ap);
-	a->argv[a->argc] = a->text[a->argc];
-	a->argv[++a->argc] = NULL;
-}
-
-static void
-eal_args_memory(struct eal_args *a, const struct softnic_tables *t)
-{
-	if (t->huge_mb > 0) {
-		eal_arg(a, "--in-memory");
-		eal_arg(a, "-m");
-		eal_arg(a, "%u", t->huge_mb);
-		eal_arg(a, "--socket-limit=%u", t->huge_mb);
-		return;
-	}
-	eal_arg(a, "--no-huge");
-	eal_arg(a, "--no-shconf");
-	eal_arg(a, "-m");
-	eal_arg(a, "%u", t->memory_mb);
-}
 
 /* A process of our own, with the uplinks' ports and no others. */
 static void
@@ -83,7 +47,7 @@ eal_args_fill(struct eal_args *a, const struct softnic_tables *t)
 	eal_arg(a, "--log-level=lib.eal:error");
 	eal_arg(a, "--log-level=pmd.net.af_xdp:error");
 	eal_arg(a, "--file-prefix=carryall-%s-softnic", t->appliance);
-	eal_args_memory(a, t);
+	eal_args_memory(a, t->huge_mb, t->memory_mb);
 	for (uint32_t u = 0; u < t->n_uplinks; u++) {
 		char port[sizeof(t->uplink[u].devargs) + 8];
 
