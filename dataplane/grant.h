@@ -24,7 +24,7 @@
 #include "steer.h"
 
 #define GRANT_MAGIC   0x544e4743u /* "CGNT" */
-#define GRANT_VERSION 2
+#define GRANT_VERSION 3
 
 #define GRANT_NAME_MAX     32   /* any name, with its NUL */
 #define GRANT_SERVICES_MAX 64   /* services per function */
@@ -90,6 +90,85 @@ struct grant_store {
 	uint32_t flush;      /* enum grant_flush */
 };
 
+/* --- the proxy's part ------------------------------------------------------
+ */
+
+#define GRANT_GROUPS_MAX 128   /* backend groups per function */
+#define GRANT_ROUTES_MAX 512   /* routes per function */
+#define GRANT_TEXT_MAX   65536 /* bytes of all texts below */
+
+/*
+ * A text of variable length: grant.text[at .. at + len), no NUL counted, though
+ * one follows. len 0: not given.
+ */
+struct grant_text {
+	uint32_t at, len;
+};
+
+enum grant_mode {
+	GRANT_MODE_HTTP,
+	GRANT_MODE_TCP, /* bytes as they come */
+};
+
+/* The PROXY protocol, in and out. */
+enum grant_proxy_protocol {
+	GRANT_PROXY_NONE,
+	GRANT_PROXY_V1,
+	GRANT_PROXY_V2,
+	GRANT_PROXY_ANY, /* in only: either version, but one of them */
+};
+
+/* Backends that serve alike. Those of a service follow each other. */
+struct grant_group {
+	char name[GRANT_NAME_MAX];
+	uint32_t first_backend, n_backends; /* of grant.backends */
+	uint32_t max_idle;      /* idle connections kept per backend */
+	uint8_t scheduler;      /* enum grant_scheduler: _RR, _LEASTCONN */
+	uint8_t proxy_protocol; /* sent: _NONE, _V1, _V2 */
+	uint16_t pad;
+	struct grant_text cookie; /* its name, for stickiness */
+};
+
+/*
+ * Requests for `host` (lower case, without port; empty: any) whose path begins
+ * with `path` (empty: any) go to `group`. A service's routes are sorted: the
+ * first that fits is the one (given hosts first, longer paths first).
+ */
+struct grant_route {
+	struct grant_text host, path;
+	uint32_t group; /* of grant.groups */
+};
+
+#define GRANT_F_FORWARDED_FOR 0x1 /* X-Forwarded-For, -Proto, -Port */
+#define GRANT_F_FORWARDED     0x2 /* Forwarded (RFC 7239) */
+#define GRANT_F_ACCESS_LOG    0x4
+#define GRANT_F_TRUST         0x8 /* keep what clients send of these headers */
+
+/* How a service of the proxy behaves; one per service, same index. */
+struct grant_proxy {
+	uint8_t mode;           /* enum grant_mode */
+	uint8_t proxy_protocol; /* expected of clients */
+	uint16_t flags;         /* GRANT_F_* */
+	uint32_t default_group; /* of grant.groups; where no route fits */
+	uint32_t first_route, n_routes;
+
+	uint32_t connect_ms;  /* backend's hand-shake */
+	uint32_t header_ms;   /* a request's head, from its first byte */
+	uint32_t idle_ms;     /* between requests; between bytes of a body */
+	uint32_t response_ms; /* from a request's end to the answer's head */
+	uint32_t tunnel_ms;   /* nothing in either direction */
+
+	uint32_t max_connections;  /* of clients, per instance */
+	uint32_t max_header_bytes; /* a head, request line included */
+	uint32_t max_headers;
+	uint64_t max_body;     /* bytes of a request's; 0: any */
+	uint32_t retries;      /* on a fresh connection, where that is safe */
+	uint32_t max_requests; /* per client connection; 0: any */
+
+	/* Bodies of our own answers, as HTML; empty: a short text. */
+	struct grant_text error_body;
+};
+
 struct grant {
 	uint32_t magic, version;
 	uint32_t size;       /* sizeof(struct grant) */
@@ -135,7 +214,24 @@ struct grant {
 	struct grant_service services[GRANT_SERVICES_MAX];
 	uint32_t n_backends;
 	struct grant_backend backends[GRANT_BACKENDS_MAX];
+
+	/* The proxy's. */
+	uint32_t congestion; /* 0: CUBIC, 1: NewReno */
+	uint32_t n_groups;
+	struct grant_group groups[GRANT_GROUPS_MAX];
+	uint32_t n_routes;
+	struct grant_route routes[GRANT_ROUTES_MAX];
+	struct grant_proxy proxy[GRANT_SERVICES_MAX];
+	uint32_t text_len;
+	char text[GRANT_TEXT_MAX];
 };
+
+/* The bytes of a text of the grant. */
+static inline const char *
+grant_text(const struct grant *g, struct grant_text t)
+{
+	return g->text + t.at;
+}
 
 /* 1 if bucket `b` (below grant->buckets) is steered to this instance. */
 static inline int

@@ -21,7 +21,7 @@
 #include "grant.h"
 
 #define STATS_MAGIC     0x54415453u /* "STAT" */
-#define STATS_VERSION   2
+#define STATS_VERSION   3
 #define STATS_DROPS_MAX 64
 
 enum stats_state {
@@ -45,6 +45,70 @@ struct stats_backend {
 	uint64_t opened;
 	uint64_t packets, bytes;
 	uint64_t failed; /* hand-shakes reset, refused or timed out */
+};
+
+/* TCP of an instance, over all its connections (RFC 4022's words mostly). */
+struct stats_tcp {
+	uint64_t active_opens, passive_opens;
+	uint64_t failed_opens; /* hand-shakes that came to nothing */
+	uint64_t established;  /* gauge */
+	uint64_t time_wait;    /* gauge */
+	uint64_t in_segments, out_segments;
+	uint64_t in_bytes, out_bytes; /* of payload, in order / first time */
+	uint64_t resets_in, resets_out;
+	uint64_t retransmits;       /* segments */
+	uint64_t fast_retransmits;  /* recoveries begun by duplicates or SACK */
+	uint64_t timeouts;          /* retransmissions by time */
+	uint64_t out_of_order;      /* segments beyond a gap */
+	uint64_t duplicates;        /* segments of which nothing was new */
+	uint64_t unacceptable;      /* outside the window; RFC 9293 3.10.7.4 */
+	uint64_t paws;              /* old timestamps (RFC 7323) */
+	uint64_t challenge_acks;    /* sent (RFC 5961) */
+	uint64_t challenge_limited; /* not sent: too many */
+	uint64_t zero_windows;      /* the peer has closed its window */
+	uint64_t probes;            /* of a closed window, and keep-alives */
+	uint64_t cookies_sent, cookies_ok, cookies_bad;
+	uint64_t time_wait_reused, time_wait_evicted;
+	uint64_t icmp_errors; /* that were of a connection, and believed */
+	uint64_t pmtu;        /* of these, that made a path smaller */
+	uint64_t no_memory;   /* segments not taken or sent for lack of mbufs */
+	uint64_t table_full;  /* connections refused */
+	uint64_t dead;        /* given up: nothing acknowledged for too long */
+};
+
+/* Why the proxy has answered itself, or broken off. */
+enum stats_http_error {
+	HTTP_ERR_BAD_REQUEST,  /* 400 */
+	HTTP_ERR_TIMEOUT,      /* 408: the head took too long */
+	HTTP_ERR_TOO_LARGE,    /* 413 */
+	HTTP_ERR_HEADERS,      /* 431 */
+	HTTP_ERR_BAD_RESPONSE, /* 502: malformed, cut short */
+	HTTP_ERR_NO_BACKEND,   /* 503: none, or none that connects */
+	HTTP_ERR_SLOW_BACKEND, /* 504 */
+	HTTP_ERR_CLIENT_GONE,  /* no answer could be given */
+	HTTP_ERR_CUT,          /* an answer that ended before its end */
+	HTTP_ERRORS,
+};
+
+/* HTTP of one service. */
+struct stats_http {
+	uint64_t requests;
+	uint64_t status[6]; /* answers to clients by class; [0]: none given */
+	uint64_t error[HTTP_ERRORS];
+	uint64_t retries;
+	uint64_t tunnels;     /* gauge */
+	uint64_t limited;     /* connections refused: max_connections */
+	uint64_t access_lost; /* lines of the access log not written */
+};
+
+/* The HTTP part of a backend; same index as stats.backend. */
+struct stats_server {
+	uint64_t idle;        /* gauge: connections kept for reuse */
+	uint64_t active;      /* gauge: requests in progress */
+	uint64_t requests;    /* answered */
+	uint64_t reused;      /* of these, on a connection that was there */
+	uint64_t errors;      /* 502, 504, resets */
+	uint64_t response_us; /* sum: request's end to answer's head */
 };
 
 /* What the persistent log is doing. */
@@ -133,6 +197,10 @@ struct stats {
 
 	struct stats_service service[GRANT_SERVICES_MAX];
 	struct stats_backend backend[GRANT_BACKENDS_MAX];
+
+	struct stats_tcp tcp;
+	struct stats_http http[GRANT_SERVICES_MAX];
+	struct stats_server server[GRANT_BACKENDS_MAX];
 };
 
 _Static_assert(offsetof(struct stats, magic) == 64, "line 0 is one cache line");
