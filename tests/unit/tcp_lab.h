@@ -181,7 +181,7 @@ lab_route(void *ctx, uint32_t nexthop, struct tcp_path *path)
 {
 	struct lab_side *s = ctx;
 
-	if (nexthop != 7)
+	if (nexthop != LAB_NEXTHOP && nexthop != TCP_NEXTHOP_PEER)
 		return -EHOSTUNREACH;
 	memcpy(path->local_mac, lab_mac[s->i], 6);
 	memcpy(path->remote_mac, lab_mac[!s->i], 6);
@@ -365,13 +365,12 @@ lab_side_make(struct lab_world *w, int i)
 {
 	struct lab_side *s = &w->side[i];
 	struct tcp_config *c = &w->plan.config[i];
-	char why[256] = "", name[20];
+	char why[256] = "";
 
-	snprintf(name, sizeof(name), "lab%d", i);
 	*s = (struct lab_side){
 		.world = w, .i = i, .addr = lab_address(i, w->plan.v6)
 	};
-	c->name = name;
+	c->name = i == 0 ? "lab_a" : "lab_b";
 	c->ctx = s;
 	c->emit = lab_emit;
 	c->route = lab_route;

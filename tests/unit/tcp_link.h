@@ -25,6 +25,7 @@
 #define MAYBE __attribute__((unused)) static
 
 #define LAB_SERVICE 80 /* the port that B listens on */
+#define LAB_NEXTHOP 7
 #define LAB_START   (1000 * 1000ull)
 
 static struct rte_mempool *lab_pool;
@@ -494,3 +495,5 @@ lab_wire(struct lab_world *w, int from, uint8_t *bytes, size_t n)
 	}
 	lab_cross(w, from, &f, bytes, n);
 }
+
+#endif
