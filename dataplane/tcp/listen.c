@@ -340,9 +340,7 @@ cookie_input(struct tcp *t, struct tcp_in *in, const struct tcp_tuple *tuple,
 	if (t->cookies_at == 0 || now32(t) - t->cookies_at > COOKIE_LIFE_MS)
 		return false;
 	if (!cookie_check(&t->secret, tuple, s->seq - 1, s->ack - 1,
-		    s->opts & TCP_OPT_TS,
-		    s->ts_ecr - secret_ts_offset(&t->secret, tuple), t->now_ms,
-		    &cookie)) {
+		    s->opts & TCP_OPT_TS, s->ts_ecr, t->now_ms, &cookie)) {
 		t->stats->cookies_bad++;
 		return false;
 	}

@@ -177,6 +177,8 @@ app_read_all(struct app *a)
 		app_read_one(a);
 }
 
+static void app_read(struct app *a);
+
 static void
 app_read_later(void *arg)
 {
@@ -188,6 +190,7 @@ app_read_later(void *arg)
 		app_read_one(a);
 	else
 		app_read_all(a);
+	app_read(a);
 	app_work(a);
 }
 
