@@ -250,6 +250,7 @@ broken_off(struct shape *s)
 		c->connect_ms = 30000;
 		s->app.bytes[i] = among(s, 2, 60000);
 	}
+	s->app.close = false;
 	s->app.cut = among(s, 0, RTE_MIN(s->app.bytes[0], s->app.bytes[1]) - 1);
 }
 
@@ -289,27 +290,27 @@ storm(struct shape *s)
 }
 
 static const struct scenario scenarios[] = {
-	{ "clean", 300, clean },
-	{ "loss_per_mill", 200, loss_per_mill },
-	{ "loss_percent", 200, loss_percent },
-	{ "loss_5_percent", 200, loss_5_percent },
-	{ "reorder", 200, reorder },
-	{ "duplicate", 200, duplicate },
-	{ "delay", 200, delay },
-	{ "damage", 200, damage },
-	{ "zero_window", 150, zero_window },
-	{ "tiny_mss", 150, tiny_mss },
-	{ "no_options", 200, no_options },
-	{ "cookies", 200, cookies },
-	{ "both_open", 200, both_open },
-	{ "both_close", 200, both_close },
-	{ "small_mtu", 200, small_mtu },
-	{ "slow_link", 100, slow_link },
-	{ "offload", 200, offload },
-	{ "echo", 200, echo },
-	{ "aborted", 200, aborted },
-	{ "vanished", 150, vanished },
-	{ "storm", 200, storm },
+	{ "clean", 1500, clean },
+	{ "loss_per_mill", 1000, loss_per_mill },
+	{ "loss_percent", 1000, loss_percent },
+	{ "loss_5_percent", 1000, loss_5_percent },
+	{ "reorder", 1000, reorder },
+	{ "duplicate", 1000, duplicate },
+	{ "delay", 1000, delay },
+	{ "damage", 1000, damage },
+	{ "zero_window", 750, zero_window },
+	{ "tiny_mss", 750, tiny_mss },
+	{ "no_options", 1000, no_options },
+	{ "cookies", 1000, cookies },
+	{ "both_open", 1000, both_open },
+	{ "both_close", 1000, both_close },
+	{ "small_mtu", 1000, small_mtu },
+	{ "slow_link", 500, slow_link },
+	{ "offload", 1000, offload },
+	{ "echo", 1000, echo },
+	{ "aborted", 1000, aborted },
+	{ "vanished", 750, vanished },
+	{ "storm", 1000, storm },
 };
 
 /* Did it see what it is for? Summed over all runs of a scenario. */
