@@ -132,16 +132,6 @@ stats_begin(struct instance *in)
 	s->starts++;
 }
 
-static void
-emit(void *ctx, struct rte_mbuf *m)
-{
-	struct instance *in = ctx;
-
-	if (in->n_out == INSTANCE_OUT_MAX)
-		instance_flush(in);
-	in->out[in->n_out++] = m;
-}
-
 static int
 nf_init(struct instance *in, char *why, size_t len)
 {
@@ -151,7 +141,8 @@ nf_init(struct instance *in, char *why, size_t len)
 	in->env.log = in->log.log;
 	in->env.tsc_hz = rte_get_tsc_hz();
 	in->env.emit_ctx = in;
-	in->env.emit = emit;
+	in->env.emit = instance_emit;
+	in->env.room = instance_room;
 	in->tsc_per_us = in->env.tsc_hz / 1000000;
 	in->stats->tsc_hz = in->env.tsc_hz;
 	in->nf_state = in->nf->create(&in->env, why, len);

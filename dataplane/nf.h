@@ -17,6 +17,7 @@
 #ifndef CARRYALL_NF_H
 #define CARRYALL_NF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -67,16 +68,29 @@ struct nf_env {
 	uint64_t tsc_hz;
 	void *emit_ctx;
 	void (*emit)(void *emit_ctx, struct rte_mbuf *m);
+	uint16_t (*room)(void *emit_ctx); /* NULL: there always is */
 };
 
 /*
  * Send a packet that the function made or held. The framework owns it from
- * here, sends it with the current burst, or frees it and counts tx_full.
+ * here, sends it with the current burst or as soon as the VNIC takes it, or
+ * frees it and counts tx_full.
  */
 static inline void
 nf_emit(const struct nf_env *env, struct rte_mbuf *m)
 {
 	env->emit(env->emit_ctx, m);
+}
+
+/*
+ * How many packets nf_emit() takes now without one of them, or of the next
+ * burst, being lost; 0 while the VNIC has not taken what was sent before.
+ * Who has many packets that can wait lets go of so many at a time.
+ */
+static inline uint16_t
+nf_room(const struct nf_env *env)
+{
+	return env->room == NULL ? UINT16_MAX : env->room(env->emit_ctx);
 }
 
 /* What a function needs from the config: checked before anything runs. */
@@ -152,9 +166,11 @@ struct nf {
 
 	/*
 	 * More of env->log is durable than before, or its state has changed.
-	 * Thread: instance, between bursts. NULL unless NF_LOGS.
+	 * True to be called again in the loop's next round, as there was no
+	 * room (nf_room()) for all that waited for it. Thread: instance,
+	 * between bursts. NULL unless NF_LOGS.
 	 */
-	void (*durable)(void *state, uint64_t now_tsc);
+	bool (*durable)(void *state, uint64_t now_tsc);
 
 	/*
 	 * Tell the fields of a log record data[0..len), whatever its bytes.
