@@ -119,7 +119,7 @@ START_TEST(test_events)
 		ck_assert_uint_eq(cc.cwnd, 2000);
 		ck_assert_uint_eq(cc.ssthresh, want);
 		cc.cwnd = want;
-		ops->recovered(&cc, MSS, 1u << 29);
+		ops->recovered(&cc, MSS, CC_WINDOW_MAX);
 		ck_assert_uint_eq(cc.cwnd, want);
 
 		/* RFC 5681: the same segment again leaves ssthresh. */
