@@ -329,6 +329,21 @@ START_TEST(test_reno_friendly)
 }
 END_TEST
 
+/* The same by bytes: no ACK's part is forgotten when the window grows. */
+START_TEST(test_reno_friendly_rest)
+{
+	struct cc cc = after_loss(&cc_cubic, MSS, 40000);
+	uint32_t bytes = 0, need = 0;
+
+	for (uint32_t w = 28000; w < 40000; w += MSS)
+		need += w * 17 / 9;
+	for (; cc.cwnd < 40000; bytes += 20000)
+		cc_cubic.acked(&cc, MSS, 20000, 100, 1, 1);
+	ck_assert_uint_ge(bytes, need - 20000);
+	ck_assert_uint_le(bytes, need + 20000);
+}
+END_TEST
+
 /* Lost below the last plateau: the next one is lower than the window was. */
 START_TEST(test_fast_convergence)
 {
@@ -462,6 +477,7 @@ make_suite(void)
 	tcase_add_test(tc, test_long_ago);
 	tcase_add_test(tc, test_curve);
 	tcase_add_test(tc, test_reno_friendly);
+	tcase_add_test(tc, test_reno_friendly_rest);
 	tcase_add_test(tc, test_fast_convergence);
 	tcase_add_test(tc, test_cubic_timeout);
 	tcase_add_test(tc, test_limited);
