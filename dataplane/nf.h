@@ -23,6 +23,7 @@
 #include "grant.h"
 #include "stats.h"
 
+struct access_ring;
 struct plog;
 struct rte_mbuf;
 struct rte_mempool;
@@ -63,6 +64,9 @@ struct nf_env {
 	 * the framework starts it when create() returns, and polls it.
 	 */
 	struct plog *log;
+	/* The access log's ring, NULL if there is none; see GRANT_F_ACCESS_LOG.
+	 */
+	struct access_ring *access;
 	uint64_t tsc_hz;
 	void *emit_ctx;
 	void (*emit)(void *emit_ctx, struct rte_mbuf *m);
