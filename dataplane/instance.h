@@ -26,6 +26,7 @@ enum instance_fd {
 	INSTANCE_FD_MAILBOX,
 	INSTANCE_FD_STORE,   /* closed: no log is kept */
 	INSTANCE_FD_DAMAGED, /* a store to recover from, or closed */
+	INSTANCE_FD_ACCESS,  /* the access log's ring, or closed */
 };
 
 /*

@@ -24,6 +24,7 @@
 #include "grant.h"
 #include "stats.h"
 
+struct access_ring;
 struct plog;
 struct rte_mbuf;
 struct rte_mempool;
@@ -65,6 +66,9 @@ struct nf_env {
 	 * the framework starts it when create() returns, and polls it.
 	 */
 	struct plog *log;
+	/* The access log's ring, NULL if there is none; see GRANT_F_ACCESS_LOG.
+	 */
+	struct access_ring *access;
 	uint64_t tsc_hz;
 	void *emit_ctx;
 	void (*emit)(void *emit_ctx, struct rte_mbuf *m);
@@ -96,6 +100,7 @@ nf_room(const struct nf_env *env)
 /* What a function needs from the config: checked before anything runs. */
 #define NF_NEEDS_BACKENDS 0x1 /* services have backends, functions snat */
 #define NF_LOGS           0x2 /* keeps its connections in a log */
+#define NF_PROXIES        0x4 /* ends connections: grant.proxy and groups */
 #define NF_PROTO_TCP      0x10
 #define NF_PROTO_UDP      0x20
 #define NF_PROTO_ICMP     0x40
