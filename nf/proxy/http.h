@@ -157,11 +157,13 @@ struct http_parser {
 	struct http_limits limits;
 	struct http_asked asked;
 	llhttp_t llhttp;
+	const char *buf;   /* during http_parse() */
 	uint32_t fed;      /* bytes of the buffer that llhttp has had */
-	uint16_t checked;  /* fields that our checks have had */
-	uint16_t complete; /* fields whose line is complete */
+	uint16_t line_at;  /* where the next line must begin */
+	uint16_t complete; /* fields whose line llhttp has seen the end of */
+	uint16_t checked;  /* of these, those that our checks have passed */
 	bool ended;        /* llhttp has seen the end of the head */
-	bool target_ended;
+	struct http_slice target, name; /* llhttp's, as far as it has come */
 	struct http_field field[HTTP_FIELDS_MAX]; /* head.n_fields of them */
 };
 
@@ -201,7 +203,10 @@ bool http_is_token(const char *c, size_t len);
  */
 size_t http_value_span(const char *c, size_t len);
 
-/* Are a[0..len) and the lower-case text `b` of that length alike? */
+/*
+ * Are a[0..len), which has no control characters, and `b` of that length,
+ * lower case and of letters, digits and "-", alike, case aside?
+ */
 bool http_same(const char *a, const char *b, size_t len);
 
 /*
