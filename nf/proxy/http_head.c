@@ -52,7 +52,9 @@ on_name_end(llhttp_t *l)
 		http_fail(p, 431, p->name.at, "too many fields");
 		return -1;
 	}
-	p->field[p->head.n_fields++] = (struct http_field){ .name = p->name };
+	p->field[p->head.n_fields++] = (struct http_field){
+		.name = p->name,
+	};
 	p->name.len = 0;
 	return 0;
 }
@@ -142,12 +144,15 @@ skip_empty_line(struct http_parser *p, const char *buf, size_t len)
 	return 0;
 }
 
-/* Is there "D.D" at `at`, for digits D? */
+/* Is there "D.D" at `at`, for digits D, but neither "1.0" nor "1.1"? */
 static bool
-is_version(const char *buf, size_t len, size_t at)
+is_other_version(const char *buf, size_t len, size_t at)
 {
-	return at + 3 <= len && buf[at] >= '0' && buf[at] <= '9' &&
-	       buf[at + 1] == '.' && buf[at + 2] >= '0' && buf[at + 2] <= '9';
+	const char *v = buf + at;
+
+	return at + 3 <= len && v[0] >= '0' && v[0] <= '9' && v[1] == '.' &&
+	       v[2] >= '0' && v[2] <= '9' &&
+	       (v[0] != '1' || (v[2] != '0' && v[2] != '1'));
 }
 
 /* What a fault that llhttp has seen at buf[at] means to the client. */
@@ -162,7 +167,7 @@ llhttp_status(const struct http_parser *p, llhttp_errno_t e, const char *buf,
 		/* A method still, if of no kind that we know. */
 		return buf[at] == ' ' || http_is_token(buf + at, 1) ? 501 : 400;
 	case HPE_INVALID_VERSION:
-		return is_version(buf, at + 1, version) ? 505 : 400;
+		return is_other_version(buf, at + 1, version) ? 505 : 400;
 	case HPE_PAUSED_H2_UPGRADE:
 		return 505;
 	default:
@@ -171,9 +176,10 @@ llhttp_status(const struct http_parser *p, llhttp_errno_t e, const char *buf,
 }
 
 static int
-llhttp_fault(struct http_parser *p, llhttp_errno_t e, const char *buf)
+llhttp_fault(
+	struct http_parser *p, llhttp_errno_t e, const char *buf, size_t len)
 {
-	size_t at = p->fed;
+	size_t at = p->fed < len ? p->fed : len - 1;
 	const char *why = llhttp_get_error_reason(&p->llhttp);
 
 	if (e == HPE_PAUSED_H2_UPGRADE)
@@ -231,13 +237,13 @@ http_parse(struct http_parser *p, const char *buf, size_t len)
 	if (p->fed >= end && end < p->limits.max_bytes)
 		return -EAGAIN;
 	e = feed(p, buf, end);
-	err = check(p, buf, e == HPE_OK ? end : p->fed + 1u);
+	err = check(p, buf, p->fed);
 	if (err != -EAGAIN)
 		return err;
 	if (p->error.why != NULL)
 		return -EBADMSG;
 	if (e != HPE_OK)
-		return llhttp_fault(p, e, buf);
+		return llhttp_fault(p, e, buf, end);
 	if (end < p->limits.max_bytes)
 		return -EAGAIN;
 	return http_fail(p, p->head.start_line_ok ? 431 : 414, end,
