@@ -21,6 +21,7 @@
 
 struct tcp_buf {
 	struct rte_mbuf *next; /* in the queue, by sequence number */
+	struct rte_mbuf *last; /* out-of-order queue: see reass.c */
 	uint32_t seq;          /* of the first byte */
 	uint16_t off;          /* of it, from buf_addr */
 	uint16_t len;          /* bytes */

@@ -27,11 +27,12 @@ struct reass {
 };
 
 /*
- * Take the payload of `m` (data_off, data_len; one segment; pkt_len the
- * same), whose first byte is `seq`; `fin`: a FIN follows it. Bytes that are
- * there already are cut off; the older ones stay. The queue owns `m` on
- * return: it is freed if nothing of it is new, or if the queue has `max`
- * mbufs. Returns how many mbufs the queue has grown by (may be negative).
+ * Take the payload of `m` (data_off, data_len; one segment, writable; pkt_len
+ * the same), whose first byte is `seq`; `fin`: a FIN follows it. Of bytes that
+ * come twice the older ones stay, whichever mbuf they end up in; a FIN that
+ * data contradict is forgotten. The queue owns `m` on return: it is freed if
+ * nothing of it is new, or if the queue has `max` mbufs. Returns how many
+ * mbufs the queue has grown by (may be negative).
  */
 int reass_insert(struct reass *q, struct rte_mbuf *m, uint32_t seq, bool fin,
 	uint32_t max);
@@ -40,15 +41,16 @@ int reass_insert(struct reass *q, struct rte_mbuf *m, uint32_t seq, bool fin,
  * Take out what follows from `nxt` without a gap: a chain by mbuf->next, its
  * pkt_len set, cut at the front where it overlaps, or NULL. *taken: mbufs
  * that have left the queue, freed ones included. *fin: a FIN follows the
- * last byte. An entry of length zero with a FIN at `nxt` gives NULL and
- * *fin.
+ * last byte; whatever lies behind it is freed. An entry of length zero with a
+ * FIN at `nxt` gives NULL and *fin.
  */
 struct rte_mbuf *reass_take(
 	struct reass *q, uint32_t nxt, uint32_t *taken, bool *fin);
 
 /*
- * SACK blocks for an ACK, the one that grew last first (RFC 2018 section 4).
- * Returns their number, at most `max`.
+ * SACK blocks for an ACK, the one that grew last first (RFC 2018 section 4),
+ * then its neighbours below: where loss comes one by one, those were reported
+ * before it. A FIN counts as a byte. Returns their number, at most `max`.
  */
 uint32_t reass_blocks(
 	const struct reass *q, struct tcp_range *block, uint32_t max);

@@ -17,15 +17,18 @@ struct tcp_secret {
 	uint64_t key[2];
 };
 
-/* The ends of a connection. Ports in network order. */
+/* The ends of a connection. Ports in network order. Hashed as it is. */
 struct tcp_tuple {
 	struct ip_addr local, remote;
 	uint16_t lport, rport;
 };
 
-/* From `seed`; 0: from the kernel. 0 or -errno. */
+_Static_assert(sizeof(struct tcp_tuple) == 36, "no byte of it is undefined");
+
+/* From `seed` (tests); 0: from the kernel. 0 or -errno. Thread: any. */
 int secret_init(struct tcp_secret *s, uint64_t seed);
 
+/* SipHash-2-4 of data[0..len). Thread: any, as all that follows. */
 uint64_t secret_hash(
 	const struct tcp_secret *s, const void *data, uint32_t len);
 
@@ -52,8 +55,11 @@ uint32_t secret_port(const struct tcp_secret *s, const struct ip_addr *local,
  *    sequence number                                  timestamp
  *
  * `count` is the clock in units of 64 s; a cookie is good for two of them.
- * wscale 15 says that the peer scales no windows.
+ * `MSS` is one of eight lengths. wscale 15 says that the peer scales no
+ * windows.
  */
+#define TCP_COOKIE_MSS_MIN 64 /* less than that is taken for that */
+
 struct tcp_cookie {
 	uint16_t mss;
 	uint8_t wscale; /* TCP_OPT_WSCALE in opts */

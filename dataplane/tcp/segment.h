@@ -116,8 +116,10 @@ seg_space(const struct tcp_seg *s)
  * payload, of which the first `have` can be read. 0, or -EINVAL if the header
  * is cut short or contradicts itself. Options are read as far as they make
  * sense: a faulty length ends them without error, an option of the wrong size
- * is not there, a repeated one counts the first time (MSS, SYN options only
- * with a SYN; RFC 9293 section 3.1, 7323, 2018). Ports are the caller's.
+ * is not there, nor an MSS of 0; a repeated one counts the first time. MSS,
+ * window scale and SACK-permitted are read only with a SYN, SACK only without
+ * (RFC 9293 section 3.1, 7323, 2018). What no option gives is 0, s->sack[]
+ * aside. Flags but TCP_FIN .. TCP_URG are left out. Ports are the caller's.
  * Thread: any.
  */
 int seg_parse(

@@ -48,11 +48,27 @@
 struct tcp;
 struct tcp_conn;
 
+/* RFC 9293 section 3.3.2; LISTEN is a listener's, and no connection's. */
+enum tcp_state {
+	TCP_CLOSED, /* no connection */
+	TCP_SYN_SENT,
+	TCP_SYN_RCVD,
+	TCP_ESTABLISHED,
+	TCP_CLOSE_WAIT,
+	TCP_FIN_WAIT_1,
+	TCP_FIN_WAIT_2,
+	TCP_CLOSING,
+	TCP_LAST_ACK,
+	TCP_TIME_WAIT, /* a small entry of its own, see timewait.c */
+};
+
 /* Congestion control; see cc.h. */
 enum tcp_cc_name {
 	TCP_CC_CUBIC,
 	TCP_CC_NEWRENO,
 };
+
+#define TCP_NEXTHOP_PEER UINT32_MAX
 
 /* What the port does for us. */
 #define TCP_TX_CSUM   0x1 /* it computes IPv4 and TCP checksums */
@@ -109,7 +125,9 @@ struct tcp_config {
 	void (*emit)(void *ctx, struct rte_mbuf *m);
 
 	/*
-	 * The way to next hop `nexthop` (tcp_connect()'s). 0, or -errno while
+	 * The way to next hop `nexthop` (tcp_connect()'s). For a peer that has
+	 * come to us it is TCP_NEXTHOP_PEER: local_mac and mtu count, frames
+	 * go to the MAC address that its own came from. 0, or -errno while
 	 * it is not resolved. Asked when a connection is opened and at every
 	 * retransmission by time.
 	 */

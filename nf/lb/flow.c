@@ -35,21 +35,6 @@ hash_keys(uint32_t n)
 	return (uint64_t)keys * 4 > (uint64_t)slots * 3 ? slots + 1 : keys;
 }
 
-uint64_t
-flow_hash(const uint64_t *key, const struct ip_addr *src,
-	const struct ip_addr *dst, uint16_t sport, uint16_t dport,
-	uint8_t proto)
-{
-	uint64_t s[2], d[2], rest = flow_rest(sport, dport, proto);
-
-	if (ip_addr_is_v4(src))
-		return flow_hash_v4(
-			key, (uint64_t)src->w[3] << 32 | dst->w[3], rest);
-	memcpy(s, src, sizeof(s));
-	memcpy(d, dst, sizeof(d));
-	return flow_hash_v6(key, s, d, rest);
-}
-
 size_t
 flow_table_memory(uint32_t n)
 {

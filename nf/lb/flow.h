@@ -9,9 +9,7 @@
  * H is a keyed 64-bit hash of the tuple, and only the hash is the key in
  * rte_hash: 8 bytes for either family. What a key leads to is always checked
  * against the whole tuple, so two tuples with one hash are counted and
- * refused, never mixed up. H is NH (Black et al., UMAC, CRYPTO 1999): for
- * whoever does not know the random key no two tuples collide more often than
- * by chance, so nobody can fill one bucket of the table.
+ * refused, never mixed up (dataplane/flow_hash.h).
  *
  * Memory per connection: 64 bytes for the entry, and for its two keys in
  * rte_hash about 16 bytes of key, 16 of bucket and 8 of free list each.
@@ -38,6 +36,7 @@
 #include <stdint.h>
 
 #include "dataplane/addr.h"
+#include "dataplane/flow_hash.h"
 #include "dataplane/wheel.h"
 
 struct rte_hash;
@@ -117,9 +116,6 @@ enum flow_list {
 #define FLOW_WHEEL_SLOTS 1024 /* of 64 ms: a horizon of 65 s */
 #define FLOW_WHEEL_SHIFT 6
 
-/* Words of key that the hash takes. */
-#define FLOW_KEYS 6
-
 struct flow_table {
 	struct flow *flow; /* [0, n), then the heads of lists and slots */
 	struct rte_hash *hash;
@@ -130,53 +126,6 @@ struct flow_table {
 	uint32_t live; /* entries in use */
 	uint32_t half; /* of these: SYN, SYN_RCVD and UDP_NEW */
 };
-
-/* 128-bit product sums of NH down to 64 well mixed bits. */
-static inline uint64_t
-flow_hash_finish(__uint128_t sum)
-{
-	uint64_t h =
-		(uint64_t)sum ^ ((uint64_t)(sum >> 64) * 0x9e3779b97f4a7c15ull);
-
-	h ^= h >> 32;
-	h *= 0xd6e8feb86659fd93ull;
-	return h ^ h >> 32;
-}
-
-/*
- * Hash of an IPv4 tuple: addresses as (src << 32 | dst), `rest` from
- * flow_rest(). All words as on the wire.
- */
-static inline uint64_t
-flow_hash_v4(const uint64_t *key, uint64_t addrs, uint64_t rest)
-{
-	return flow_hash_finish(
-		(__uint128_t)(addrs + key[0]) * (rest + key[1]));
-}
-
-/* Hash of an IPv6 tuple: the addresses' halves as they lie in memory. */
-static inline uint64_t
-flow_hash_v6(const uint64_t *key, const uint64_t src[2], const uint64_t dst[2],
-	uint64_t rest)
-{
-	__uint128_t sum = (__uint128_t)(src[0] + key[0]) * (src[1] + key[1]);
-
-	sum += (__uint128_t)(dst[0] + key[2]) * (dst[1] + key[3]);
-	sum += (__uint128_t)(rest + key[4]) * key[5];
-	return flow_hash_finish(sum);
-}
-
-/* Ports and protocol as one word of the hash. */
-static inline uint64_t
-flow_rest(uint16_t sport, uint16_t dport, uint8_t proto)
-{
-	return (uint64_t)proto << 32 | (uint32_t)sport << 16 | dport;
-}
-
-/* Hash of a tuple in mapped form: the same as of the packet's bytes. */
-uint64_t flow_hash(const uint64_t *key, const struct ip_addr *src,
-	const struct ip_addr *dst, uint16_t sport, uint16_t dport,
-	uint8_t proto);
 
 /*
  * Bytes of DPDK memory of a table of `n` entries, as exactly as can be said.
