@@ -81,6 +81,7 @@ nf_emit(const struct nf_env *env, struct rte_mbuf *m)
 /* What a function needs from the config: checked before anything runs. */
 #define NF_NEEDS_BACKENDS 0x1 /* services have backends, functions snat */
 #define NF_LOGS           0x2 /* keeps its connections in a log */
+#define NF_PROXIES        0x4 /* ends connections: grant.proxy and groups */
 #define NF_PROTO_TCP      0x10
 #define NF_PROTO_UDP      0x20
 #define NF_PROTO_ICMP     0x40
