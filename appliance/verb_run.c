@@ -7,6 +7,7 @@
 #include "appliance/verbs.h"
 #include "ctrl/control.h"
 #include "dataplane/nf.h"
+#include "dataplane/vnic.h"
 
 #define TYPES_MAX 32
 
@@ -36,6 +37,8 @@ grant_memory_mb(const struct grant *grant)
 
 	if (nf != NULL && nf->memory != NULL)
 		bytes = nf->memory(grant);
+	if (nf != NULL && nf->buffers != NULL)
+		bytes += (size_t)nf->buffers(grant) * VNIC_BUFFER_BYTES;
 	/* An eighth more for what the allocator cannot place well. */
 	bytes += bytes / 8;
 	/* Whole huge pages of 2 MiB. */

@@ -147,6 +147,7 @@ nf_init(struct instance *in, char *why, size_t len)
 {
 	in->env.stats = in->stats;
 	in->env.pool = in->vnic.pool;
+	in->env.tx_offload = in->vnic.tx_offload;
 	in->env.log = in->log.log;
 	in->env.tsc_hz = rte_get_tsc_hz();
 	in->env.emit_ctx = in;
@@ -205,7 +206,8 @@ instance_init(struct instance *in, char *why, size_t len)
 		return -ENOENT;
 	}
 	stats_begin(in);
-	rc = vnic_open(&in->vnic, g, why, len);
+	rc = vnic_open(&in->vnic, g,
+		in->nf->buffers != NULL ? in->nf->buffers(g) : 0, why, len);
 	if (rc != 0)
 		return rc;
 	rc = instance_log_open(&in->log, g, &in->stats->log, why, len);

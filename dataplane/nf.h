@@ -58,6 +58,7 @@ struct nf_env {
 	const struct nexthops *nexthops;
 	struct stats *stats;      /* the function writes its part */
 	struct rte_mempool *pool; /* for packets that a function makes */
+	uint64_t tx_offload; /* RTE_ETH_TX_OFFLOAD_* that the VNIC has on */
 	/*
 	 * The persistent log, NULL if none is kept. create() may replay it;
 	 * the framework starts it when create() returns, and polls it.
@@ -113,6 +114,12 @@ struct nf {
 	 * packet buffers not counted. Thread: control. NULL: none.
 	 */
 	size_t (*memory)(const struct grant *g);
+
+	/*
+	 * Packet buffers that it may hold at once, beyond those in the VNIC's
+	 * rings. Thread: control and instance. NULL: a few hundred.
+	 */
+	uint32_t (*buffers)(const struct grant *g);
 
 	/*
 	 * Make the function's state. Thread: instance, before the first

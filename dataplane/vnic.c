@@ -98,15 +98,26 @@ vnic_disarm(const struct vnic *vnic)
 		rte_eth_dev_rx_intr_disable(vnic->port, 0);
 }
 
+/* What a TCP of our own makes use of, where the port has it. */
+#define TX_OFFLOADS                                                     \
+	(RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM | \
+		RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_TCP_TSO)
+
 static int
 port_start(struct vnic *vnic, bool interrupts, char *why, size_t len)
 {
 	struct rte_eth_conf conf = { .rxmode.mq_mode = RTE_ETH_MQ_RX_NONE,
 		.intr_conf.rxq = interrupts };
 	uint16_t n_rx = VNIC_RING_SIZE, n_tx = VNIC_RING_SIZE;
+	struct rte_eth_dev_info info;
 	int rc;
 
-	rc = rte_eth_dev_configure(vnic->port, 1, 1, &conf);
+	rc = rte_eth_dev_info_get(vnic->port, &info);
+	if (rc == 0)
+		conf.txmode.offloads = info.tx_offload_capa & TX_OFFLOADS;
+	vnic->tx_offload = conf.txmode.offloads;
+	if (rc == 0)
+		rc = rte_eth_dev_configure(vnic->port, 1, 1, &conf);
 	if (rc == 0)
 		rc = rte_eth_dev_adjust_nb_rx_tx_desc(vnic->port, &n_rx, &n_tx);
 	if (rc == 0)
@@ -124,7 +135,8 @@ port_start(struct vnic *vnic, bool interrupts, char *why, size_t len)
 }
 
 int
-vnic_open(struct vnic *vnic, const struct grant *grant, char *why, size_t len)
+vnic_open(struct vnic *vnic, const struct grant *grant, uint32_t buffers,
+	char *why, size_t len)
 {
 	struct eal_args args = { 0 };
 	int rc;
@@ -142,8 +154,9 @@ vnic_open(struct vnic *vnic, const struct grant *grant, char *why, size_t len)
 		goto out_eal;
 	}
 	vnic->port = (uint16_t)rte_eth_find_next(0);
-	vnic->pool = rte_pktmbuf_pool_create("packets", VNIC_POOL_SIZE,
-		VNIC_POOL_CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	vnic->pool = rte_pktmbuf_pool_create("packets",
+		VNIC_POOL_SIZE + buffers, VNIC_POOL_CACHE, 0,
+		RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 	if (vnic->pool == NULL) {
 		snprintf(why, len, "no memory for packet buffers: %s",
 			rte_strerror(rte_errno));

@@ -21,16 +21,19 @@ struct vnic {
 	bool armed_by_us; /* it rings only after vnic_arm(), at each new
 			   * packet; else it is readable while packets wait */
 	struct rte_mempool *pool;
+	uint64_t tx_offload; /* RTE_ETH_TX_OFFLOAD_* that are on */
 };
 
 /*
  * Start DPDK in this process with the memory, the core and the VNIC that the
- * grant names, and start the port. Needs the privileges that confine() drops
- * afterwards. Thread: the instance's, once per process. 0, or -errno with
- * the reason in why[0..len).
+ * grant names, and start the port. There are `buffers` packet buffers more than
+ * the rings take, of VNIC_BUFFER_BYTES each. Needs the privileges that
+ * confine() drops afterwards. Thread: the instance's, once per process. 0, or
+ * -errno with the reason in why[0..len).
  */
-int vnic_open(
-	struct vnic *vnic, const struct grant *grant, char *why, size_t len);
+#define VNIC_BUFFER_BYTES (RTE_MBUF_DEFAULT_BUF_SIZE + 192)
+int vnic_open(struct vnic *vnic, const struct grant *grant, uint32_t buffers,
+	char *why, size_t len);
 
 /* Stop the port and end DPDK in this process. */
 void vnic_close(struct vnic *vnic);

@@ -19,7 +19,10 @@
 
 #include "dataplane/tcp/segment.h"
 
-/* Ranges remembered; of more the highest... is forgotten: that is safe. */
+/*
+ * Ranges remembered. Of more the highest is forgotten, which is safe: it is
+ * sent again, or the peer says it again.
+ */
 #define SACK_RANGES 32
 
 struct sack_board {
@@ -27,27 +30,34 @@ struct sack_board {
 	uint32_t n;
 	uint32_t sacked;   /* bytes in all ranges */
 	uint32_t high_rxt; /* retransmitted up to here (RFC 6675 HighRxt) */
+	uint32_t lost_to;  /* up to here all not sacked is lost: a time-out */
 	uint32_t rescue;   /* end of the rescue retransmission */
 	bool rescued;
 	uint32_t next_free; /* the pool's */
 };
 
+/* An empty board; `next_free` stays. Thread: the owner's, as all below. */
 void sack_init(struct sack_board *b, uint32_t una);
 
 /*
- * Take over the blocks of one segment, those outside (una, nxt] left out
- * (D-SACK, RFC 2883, and forged ones). Returns bytes that are newly sacked.
+ * Take over block[0..n) of one segment, those that do not begin after `una`,
+ * end beyond `nxt` or are empty left out (D-SACK, RFC 2883, and forged ones).
+ * `nxt` is the highest that was ever sent. Returns bytes newly sacked.
  */
 uint32_t sack_update(struct sack_board *b, const struct tcp_range *block,
 	uint32_t n, uint32_t una, uint32_t nxt);
 
-/* Everything before `una` was acknowledged. */
+/*
+ * Everything before `una` was acknowledged. If that leaves a range at `una`,
+ * the peer has dropped what it had said it had (RFC 2018 section 8), for else
+ * it would have acknowledged it: all ranges are forgotten.
+ */
 void sack_advance(struct sack_board *b, uint32_t una);
 
 /*
  * IsLost() of RFC 6675 section 4: is the byte at `seq`, not sacked, lost: are
  * there three discontiguous sacked ranges above it, or more than 2 * mss
- * sacked bytes?
+ * sacked bytes, or has it been out when sack_restart() was called?
  */
 bool sack_is_lost(const struct sack_board *b, uint32_t seq, uint32_t mss);
 
@@ -57,17 +67,25 @@ uint32_t sack_pipe(
 
 /*
  * NextSeg() of RFC 6675 rules 1, 3 and 4: what to retransmit, at most `mss`
- * bytes, with *out filled; false when there is nothing but new data (rule 2
- * is the caller's, between 1 and 3: `may_rule3` says that there is no new
- * data or no window for it).
+ * bytes of one gap, with *out filled; false when there is nothing but new data
+ * (rule 2 is the caller's, between 1 and 3: `may_rule3` says that there is no
+ * new data or no window for it).
  */
 bool sack_next(const struct sack_board *b, uint32_t una, uint32_t nxt,
 	uint32_t mss, bool may_rule3, struct tcp_range *out);
 
-/* [out.start, out.end) was retransmitted. */
+/*
+ * [out.start, out.end) was retransmitted: what sack_next() gave, or the first
+ * segment at `una` that a recovery begins with.
+ */
 void sack_retransmitted(struct sack_board *b, const struct tcp_range *out);
 
-/* After a time-out: all that is not sacked is to be sent again from `una`. */
-void sack_restart(struct sack_board *b, uint32_t una);
+/*
+ * After a time-out: all of [una, nxt) that is not sacked is lost, and to be
+ * sent again from `una`; sack_next() gives all of it by rule 1. What is sacked
+ * is kept (RFC 6675 section 5.1); the byte at `una` never is, so a peer that
+ * has dropped it shows when it acknowledges what comes before.
+ */
+void sack_restart(struct sack_board *b, uint32_t una, uint32_t nxt);
 
 #endif

@@ -2,11 +2,13 @@
 /*
  * echo: sends UDP datagrams and ICMP echo requests back to where they came
  * from, in place. It is also the smallest complete function: read it first.
+ * What TCP services get is stream.c's.
  *
  * Nothing is copied. Swapping addresses and ports leaves every checksum as
  * it was, for one's complement addition does not care for order; only what
  * else changes (ICMP type, TTL) is made up for.
  */
+#include <errno.h>
 #include <netinet/in.h>
 #include <rte_branch_prediction.h>
 #include <rte_byteorder.h>
@@ -22,19 +24,22 @@
 #include "dataplane/checksum.h"
 #include "dataplane/nf.h"
 #include "dataplane/packet.h"
+#include "dataplane/tcp/tcp.h"
+#include "nf/echo/stream.h"
 
 #define ICMP6_ECHO_REQUEST 128
 #define ICMP6_ECHO_REPLY   129
 #define REPLY_TTL          64 /* RFC 1700 */
 #define ECHO_PORT          7  /* RFC 862 */
 
-enum echo_drop { ECHO_LOOP = NF_DROP_OWN };
+enum echo_drop { ECHO_LOOP = TCP_DROP_OWN };
 
-static const char *const echo_drops[] = { "echo_loop", NULL };
+static const char *const echo_drops[] = { TCP_DROPS, "echo_loop", NULL };
 
 struct echo {
 	const struct nf_env *env;
 	uint32_t last; /* the service that was found last: likely the next */
+	struct streams *streams; /* NULL: no TCP service */
 };
 
 /* What one service has answered in a burst. */
@@ -164,6 +169,9 @@ tally_add(struct echo *e, struct tally *t, uint32_t service, uint32_t bytes)
 	t->bytes += bytes;
 }
 
+/* Of echo_one(): it is for the streams to say. */
+#define ECHO_STREAM UINT16_MAX
+
 static inline nf_verdict
 echo_one(struct echo *e, struct rte_mbuf *m, struct tally *t)
 {
@@ -177,6 +185,9 @@ echo_one(struct echo *e, struct rte_mbuf *m, struct tally *t)
 		return v;
 	if (p.frag != PACKET_WHOLE)
 		return NF_DROP(NF_DROP_FRAGMENT);
+	if (e->streams != NULL &&
+		(p.proto == IPPROTO_TCP || packet_is_icmp_error(&p)))
+		return ECHO_STREAM;
 	proto = p.proto == PACKET_ICMP6 ? IPPROTO_ICMP : p.proto;
 	service = service_find(e, &p, proto);
 	if (service < 0)
@@ -253,6 +264,25 @@ plain_reply(const struct plain *want, struct rte_mbuf *m)
 	return true;
 }
 
+/* What is left to streams.c, as a burst of its own. */
+static void
+echo_streams(struct echo *e, struct rte_mbuf **pkts, uint16_t n,
+	nf_verdict *verdict, uint64_t now_tsc)
+{
+	struct rte_mbuf *mine[NF_BURST_MAX];
+	nf_verdict said[NF_BURST_MAX];
+	uint16_t at[NF_BURST_MAX], k = 0;
+
+	for (uint16_t i = 0; i < n; i++)
+		if (verdict[i] == ECHO_STREAM) {
+			mine[k] = pkts[i];
+			at[k++] = i;
+		}
+	streams_burst(e->streams, mine, k, said, now_tsc);
+	for (uint16_t i = 0; i < k; i++)
+		verdict[at[i]] = said[i];
+}
+
 static void
 echo_burst(void *state, struct rte_mbuf **pkts, uint16_t n, nf_verdict *verdict,
 	uint64_t now_tsc)
@@ -260,8 +290,8 @@ echo_burst(void *state, struct rte_mbuf **pkts, uint16_t n, nf_verdict *verdict,
 	struct echo *e = state;
 	struct plain want = plain_of(e);
 	struct tally t = { .service = e->last };
+	bool streams = false;
 
-	(void)now_tsc;
 	for (uint16_t i = 0; i < n; i++) {
 		if (likely(plain_reply(&want, pkts[i]))) {
 			verdict[i] = NF_TX;
@@ -269,10 +299,22 @@ echo_burst(void *state, struct rte_mbuf **pkts, uint16_t n, nf_verdict *verdict,
 			continue;
 		}
 		verdict[i] = echo_one(e, pkts[i], &t);
+		streams |= verdict[i] == ECHO_STREAM;
 		/* Another service may have been found. */
 		want = plain_of(e);
 	}
 	tally_end(e, &t);
+	if (streams)
+		echo_streams(e, pkts, n, verdict, now_tsc);
+}
+
+static uint32_t
+echo_tick(void *state, uint64_t now_tsc)
+{
+	struct echo *e = state;
+
+	return e->streams == NULL ? UINT32_MAX
+				  : streams_tick(e->streams, now_tsc);
 }
 
 static void *
@@ -280,37 +322,59 @@ echo_create(const struct nf_env *env, char *why, size_t len)
 {
 	struct echo *e = rte_zmalloc("echo", sizeof(*e), 0);
 
-	if (e == NULL)
+	if (e == NULL) {
 		snprintf(why, len, "no memory");
-	else
-		e->env = env;
+		return NULL;
+	}
+	e->env = env;
+	if (streams_memory(env->grant) == 0)
+		return e;
+	e->streams = streams_create(env, why, len);
+	if (e->streams == NULL) {
+		rte_free(e);
+		return NULL;
+	}
 	return e;
 }
 
-/* The grant is read with each packet: there is nothing else to change. */
+/*
+ * UDP and ICMP read the grant with each packet. A first TCP service needs
+ * memory that was not reserved.
+ */
 static int
 echo_update(void *state, char *why, size_t len)
 {
-	(void)state;
-	(void)why;
-	(void)len;
-	return 0;
+	struct echo *e = state;
+
+	if (e->streams != NULL)
+		return streams_update(e->streams, why, len);
+	if (streams_memory(e->env->grant) == 0)
+		return 0;
+	snprintf(why, len, "a first TCP service needs a new start");
+	return -EINVAL;
 }
 
 static void
 echo_destroy(void *state)
 {
-	rte_free(state);
+	struct echo *e = state;
+
+	if (e->streams != NULL)
+		streams_destroy(e->streams);
+	rte_free(e);
 }
 
 extern const struct nf nf_echo;
 const struct nf nf_echo = {
 	.name = "echo",
-	.summary = "answers UDP datagrams and ICMP echo requests",
-	.flags = NF_PROTO_UDP | NF_PROTO_ICMP,
+	.summary = "answers what TCP, UDP and ICMP echo requests bring",
+	.flags = NF_PROTO_TCP | NF_PROTO_UDP | NF_PROTO_ICMP,
 	.drops = echo_drops,
+	.memory = streams_memory,
+	.buffers = streams_buffers,
 	.create = echo_create,
 	.burst = echo_burst,
+	.tick = echo_tick,
 	.update = echo_update,
 	.destroy = echo_destroy,
 };

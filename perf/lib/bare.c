@@ -113,7 +113,7 @@ bare_run(void)
 
 	if (g == MAP_FAILED || s == MAP_FAILED)
 		return 126;
-	if (vnic_open(&v, g, why, sizeof(why)) != 0) {
+	if (vnic_open(&v, g, 0, why, sizeof(why)) != 0) {
 		fprintf(stderr, "limit: %s\n", why);
 		return 1;
 	}
