@@ -25,7 +25,7 @@ say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
 # --- what it needs ---------------------------------------------------------
 DEPS_BUILD := gcc make liburing-dev libisal-dev clang llvm pkgconf libdpdk-dev libbpf-dev bpftool \
 	libconfig-dev libnl-route-3-dev libcap-ng-dev libseccomp-dev \
-	libjansson-dev libnuma-dev libsystemd-dev
+	libjansson-dev libnuma-dev libsystemd-dev libpcap-dev node-llhttp
 DEPS_TEST := $(DEPS_BUILD) check libsubunit-dev libclang-rt-14-dev \
 	clang-format clang-tidy cppcheck shellcheck mandoc iproute2 ethtool \
 	tcpdump procps iputils-ping curl jq nginx-light wrk apache2-utils \
@@ -47,7 +47,9 @@ define need
 endef
 
 # --- sources ---------------------------------------------------------------
-NF_DIRS   := $(patsubst nf/%/,%,$(sort $(wildcard nf/*/)))
+# A function is a folder nf/NAME with a NAME.c in it.
+NF_DIRS   := $(foreach d,$(patsubst nf/%/,%,$(sort $(wildcard nf/*/))),\
+	$(if $(wildcard nf/$(d)/$(d).c),$(d)))
 DP_SRC    := $(wildcard dataplane/*.c dataplane/*/*.c)
 NF_SRC    := $(wildcard nf/*/*.c)
 CTRL_SRC  := $(wildcard ctrl/*.c ctrl/*/*.c)
@@ -69,9 +71,9 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla \
 	-Wstrict-prototypes -Wpointer-arith -Wundef -Wformat=2
 OPT  ?= -O3 -g
 PKGS := libbpf libconfig libnl-route-3.0 libcap-ng libseccomp jansson \
-	libsystemd libisal
+	libsystemd libisal libpcap
 BASE_FLAGS = -std=gnu11 $(OPT) $(WARN) -D_GNU_SOURCE -I. -I$(GEN) \
-	-DCARRYALL_VERSION='"$(VERSION)"' -MMD -MP $(SAN)
+	-DCARRYALL_VERSION='"$(VERSION)"' $(LLHTTP_INC) -MMD -MP $(SAN)
 # System headers by -isystem: their warnings are not ours.
 DPDK_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags \
 	libdpdk 2>/dev/null))
@@ -91,10 +93,17 @@ DPDK_LDLIBS  := -Wl,--whole-archive \
 LDLIBS = $(DPDK_LDLIBS) $(shell pkg-config --libs $(PKGS)) -l:liburing.a
 LDFLAGS = $(SAN) -Wl,-z,relro,-z,now
 
+# Debian ships llhttp as C sources, not as a library.
+LLHTTP     := /usr/share/llhttp
+LLHTTP_INC := -isystem /usr/share/include/llhttp
+LLHTTP_SIMD := $(if $(filter x86_64,$(shell uname -m)),-msse4.2)
+LLHTTP_SRC := $(addprefix $(LLHTTP)/,api.c http.c llhttp.c)
+
 # --- objects ---------------------------------------------------------------
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_SRC := $(DP_SRC) $(NF_SRC) $(CTRL_SRC)
-LIB_OBJ  = $(call obj,$(LIB_SRC)) $(BUILD)/obj/nf_list.o
+LIB_OBJ  = $(call obj,$(LIB_SRC)) $(BUILD)/obj/nf_list.o \
+	$(LLHTTP_SRC:$(LLHTTP)/%.c=$(BUILD)/obj/llhttp/%.o)
 APP_OBJ  = $(call obj,$(APP_SRC))
 LIB      = $(BUILD)/libcarryall.a
 
@@ -138,11 +147,17 @@ $(BUILD)/obj/%.o: %.c | $(SKELS)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(BASE_FLAGS) $(EXTRA) -c -o $@ $<
 
+# Without strict mode it takes CR alone for the end of a line.
+$(BUILD)/obj/llhttp/%.o: $(LLHTTP)/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=gnu11 $(OPT) -w -DLLHTTP_STRICT_MODE=1 $(LLHTTP_SIMD) \
+		$(LLHTTP_INC) $(SAN) -c -o $@ $<
+
 $(BUILD)/obj/nf_list.o: $(NF_LIST)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(BASE_FLAGS) $(DPDK_CFLAGS) -c -o $@ $<
 
-# The list of functions is the list of folders under nf/.
 $(NF_LIST): FORCE
 	@mkdir -p $(@D)
 	@{ echo '#include "dataplane/nf.h"'; \

@@ -155,6 +155,68 @@ config_soft(const struct config *config)
 	       strcmp(config->uplinks[0].provider, "soft") == 0;
 }
 
+/* --- groups --- */
+
+unsigned int
+config_groups(const struct config_service *service)
+{
+	return (service->n_backends > 0) + service->n_groups;
+}
+
+struct config_group
+config_group(const struct config_service *service, unsigned int i)
+{
+	struct config_group own = { .name = CONFIG_GROUP_OWN,
+		.scheduler = service->scheduler,
+		.send_proxy = service->send_proxy,
+		.max_idle = service->max_idle,
+		.n_backends = service->n_backends,
+		.backends = service->backends,
+		.line = service->line };
+
+	if (service->n_backends == 0)
+		return service->groups[i];
+	if (i > 0)
+		return service->groups[i - 1];
+	memcpy(own.cookie, service->cookie, sizeof(own.cookie));
+	return own;
+}
+
+unsigned int
+config_default_group(const struct config_service *service)
+{
+	for (unsigned int i = 0; i < service->n_groups; i++)
+		if (service->n_backends == 0 &&
+			strcmp(service->groups[i].name, CONFIG_GROUP_OWN) == 0)
+			return i;
+	return 0;
+}
+
+bool
+config_keeps_seed(const struct config *config)
+{
+	for (unsigned int i = 0; i < config->n_functions; i++) {
+		const struct config_function *f = &config->functions[i];
+
+		if (f->proxies || f->durability != GRANT_DURABILITY_NONE)
+			return true;
+	}
+	return false;
+}
+
+/* --- end --- */
+
+static void
+service_free(struct config_service *s)
+{
+	for (unsigned int i = 0; i < s->n_groups; i++)
+		free(s->groups[i].backends);
+	free(s->groups);
+	free(s->routes);
+	free(s->error_body);
+	free(s->backends);
+}
+
 void
 config_free(struct config *config)
 {
@@ -164,7 +226,7 @@ config_free(struct config *config)
 		struct config_function *f = &config->functions[i];
 
 		for (unsigned int j = 0; j < f->n_services; j++)
-			free(f->services[j].backends);
+			service_free(&f->services[j]);
 		free(f->services);
 		free(f->snat);
 	}

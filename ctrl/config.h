@@ -24,6 +24,9 @@
 #define CONFIG_SOFT_VNICS_MAX 31   /* likewise, with provider soft */
 #define CONFIG_CORES_MAX      1024 /* CPU numbers are below it */
 #define CONFIG_CORE_ANY       CONFIG_CORES_MAX /* no core */
+#define CONFIG_GROUP_OWN      "default"        /* of a service's own backends */
+#define CONFIG_COOKIE_MAX     64     /* a cookie's name, with its NUL */
+#define CONFIG_ERROR_PAGE_MAX 16384u /* bytes of a file error_page */
 /* A function's name: "NAME.63h" must fit a netdev's name. */
 #define CONFIG_FUNCTION_NAME_MAX (IFNAMSIZ - 1 - 4)
 
@@ -57,6 +60,31 @@ struct config_backend {
 	int line;
 };
 
+/* A group of a proxy's service, as grant_group. */
+struct config_group {
+	char name[GRANT_NAME_MAX];
+	enum grant_scheduler scheduler;
+	enum grant_proxy_protocol send_proxy;
+	uint32_t max_idle;
+	char cookie[CONFIG_COOKIE_MAX]; /* "": none */
+	unsigned int n_backends;
+	struct config_backend *backends;
+	int line;
+};
+
+/* As grant_route; in small letters, "*." already taken off to ".". */
+struct config_route {
+	char host[256], path[256]; /* "": any */
+	char group[GRANT_NAME_MAX];
+	unsigned int index; /* of the group, as config_group() counts */
+	int line;
+};
+
+/* Time-outs of a proxy's service, as in grant_proxy. */
+struct config_waits {
+	uint32_t connect_ms, header_ms, idle_ms, response_ms, tunnel_ms;
+};
+
 struct config_service {
 	char name[GRANT_NAME_MAX];
 	struct ip_addr addr;
@@ -64,9 +92,47 @@ struct config_service {
 	uint8_t proto; /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP */
 	enum grant_scheduler scheduler;
 	bool hash_source;
-	unsigned int n_backends;
+	unsigned int n_backends; /* its own: of the group "default" */
 	struct config_backend *backends;
 	int line;
+
+	/* of a proxy; as in grant_proxy */
+	enum grant_mode mode;
+	enum grant_proxy_protocol proxy_protocol;
+	bool access_log, forwarded_for, forwarded, trust_forwarded;
+	uint32_t client_connections, retries;
+	uint32_t max_header, max_headers, max_requests;
+	uint64_t max_body;
+	struct config_waits timeouts;
+	char error_page[256]; /* the file */
+	uint32_t error_len;
+	char *error_body; /* error_body[0..error_len): what is in it */
+
+	/* of its own backends */
+	char cookie[CONFIG_COOKIE_MAX];
+	enum grant_proxy_protocol send_proxy;
+	uint32_t max_idle;
+
+	unsigned int n_groups;
+	struct config_group *groups;
+	unsigned int n_routes;
+	struct config_route *routes;
+};
+
+enum config_congestion { /* as grant.congestion */
+	CONFIG_CUBIC,
+	CONFIG_NEWRENO,
+};
+
+enum config_access_format {
+	CONFIG_ACCESS_COMMON,
+	CONFIG_ACCESS_JSON,
+};
+
+/* Where a function's access log goes. */
+struct config_access {
+	char file[256]; /* "": there is none */
+	enum config_access_format format;
 };
 
 struct config_function {
@@ -87,6 +153,9 @@ struct config_function {
 	struct grant_timeouts timeouts;
 	enum grant_durability durability;
 	uint64_t log_size; /* bytes of each store, whole blocks */
+	bool proxies;      /* its type ends connections: NF_PROXIES */
+	enum config_congestion congestion;
+	struct config_access access;
 	unsigned int n_snat;
 	struct ip_addr *snat;
 	unsigned int n_services;
@@ -164,6 +233,21 @@ struct config *config_load(const char *path, const struct config_type *types,
 struct config *config_load_text(const char *path, const char *text, size_t len,
 	const struct config_type *types, const struct config_machine *machine,
 	struct config_faults *faults);
+
+/*
+ * A service's backends, in groups: how many groups there are, and group `i` of
+ * them. Its own backends are the first, "default", unless it has none; those
+ * of a load balancer are all in that. The copy's `backends` are the service's.
+ */
+unsigned int config_groups(const struct config_service *service);
+struct config_group config_group(
+	const struct config_service *service, unsigned int i);
+
+/* The group that takes what no route fits: its number, as above. */
+unsigned int config_default_group(const struct config_service *service);
+
+/* Must the steering hash's seed outlive a stop? For logs, and for cookies. */
+bool config_keeps_seed(const struct config *config);
 
 void config_free(struct config *config);
 void config_faults_free(struct config_faults *faults);

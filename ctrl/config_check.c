@@ -205,21 +205,38 @@ list_logging(const struct parse *p, char *buf, size_t len)
 				"%s\"%s\"", used == 0 ? "" : ", ", t->name);
 }
 
+/* What a proxy would keep in a log, its clients keep. */
+static void
+refuse_log(
+	struct parse *p, config_setting_t *at, const struct config_type *type)
+{
+	char list[256];
+
+	list_logging(p, list, sizeof(list));
+	if (type->flags & NF_PROXIES)
+		parse_fault(p, at,
+			"type \"%s\" keeps no log; allowed: durability = "
+			"\"none\". Stickiness needs none: the cookie itself "
+			"names the backend, by a keyed hash, and so survives "
+			"restarts",
+			type->name);
+	else
+		parse_fault(p, at,
+			"type \"%s\" keeps no log; allowed: durability = "
+			"\"none\"; types that keep one: %s",
+			type->name, list);
+}
+
 static void
 set_log(struct parse *p, config_setting_t *entry, struct config_function *f,
 	const struct config_type *type)
 {
-	char list[256];
 
 	f->log_size = (f->log_size + PLOG_BLOCK - 1) / PLOG_BLOCK * PLOG_BLOCK;
 	if (f->durability == GRANT_DURABILITY_NONE || type == NULL ||
 		(type->flags & NF_LOGS) != 0)
 		return;
-	list_logging(p, list, sizeof(list));
-	parse_fault(p, parse_at(parse_at(entry, "log"), "durability"),
-		"type \"%s\" keeps no log; allowed: durability = \"none\"; "
-		"types that keep one: %s",
-		type->name, list);
+	refuse_log(p, parse_at(parse_at(entry, "log"), "durability"), type);
 }
 
 static void
@@ -241,6 +258,8 @@ check_function(struct parse *p, unsigned int index)
 	if (type != NULL)
 		check_backends(p, entry, f, type);
 	check_services(p, index, entry, type);
+	if (type != NULL)
+		check_proxy(p, index, entry, type);
 }
 
 /* The NIC in software has a port for each, and a process has so many. */

@@ -63,6 +63,19 @@ claim(struct claims *c, struct claim claim)
 }
 
 static void
+claim_group(struct claims *c, const struct config_function *f,
+	const struct config_group *g, config_setting_t *at)
+{
+	for (unsigned int i = 0; i < g->n_backends; i++)
+		claim(c, (struct claim){ .addr = g->backends[i].addr,
+				 .role = ROLE_BACKEND,
+				 .uplink = f->backend_uplink,
+				 .function = f->name,
+				 .at = parse_at(parse_entry(at, "backends", i),
+					 "address") });
+}
+
+static void
 claim_service(struct claims *c, const struct config_function *f,
 	const struct config_service *s, config_setting_t *entry)
 {
@@ -73,14 +86,14 @@ claim_service(struct claims *c, const struct config_function *f,
 			 .uplink = f->uplink,
 			 .function = f->name,
 			 .at = parse_at(entry, "address") });
-	for (unsigned int i = 0; i < s->n_backends; i++)
-		claim(c, (struct claim){ .addr = s->backends[i].addr,
-				 .role = ROLE_BACKEND,
-				 .uplink = f->backend_uplink,
-				 .function = f->name,
-				 .at = parse_at(
-					 parse_entry(entry, "backends", i),
-					 "address") });
+	for (unsigned int i = 0; i < config_groups(s); i++) {
+		struct config_group g = config_group(s, i);
+		unsigned int own = s->n_backends > 0;
+
+		claim_group(c, f, &g,
+			i < own ? entry
+				: parse_entry(entry, "groups", i - own));
+	}
 }
 
 static void

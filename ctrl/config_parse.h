@@ -9,7 +9,8 @@
  *   check   entries against each other and the machine
  *                                          config_check.c, config_uplink.c,
  *                                          config_service.c,
- *                                          config_claim.c, config_cores.c
+ *                                          config_proxy.c, config_claim.c,
+ *                                          config_cores.c
  *
  * Every stage goes on after a fault. A value that was refused stays zero in
  * the structure (a name "", an address ::, a number 0), and checks pass over
@@ -69,6 +70,8 @@ void parse_check(struct parse *p);
 void check_uplinks(struct parse *p);
 void check_cores(struct parse *p);
 void check_services(struct parse *p, unsigned int function,
+	config_setting_t *group, const struct config_type *type);
+void check_proxy(struct parse *p, unsigned int function,
 	config_setting_t *group, const struct config_type *type);
 void check_claims(struct parse *p);
 

@@ -80,6 +80,28 @@ check_name(const struct visit *v, const struct config_service *s)
 				s->name, t->line);
 }
 
+/* A function that talks to backends is of no use without any. */
+static void
+need_backends(const struct visit *v, const struct config_service *s)
+{
+	bool proxies = (v->type->flags & NF_PROXIES) != 0;
+
+	if (s->n_backends == 0 && s->backends != NULL)
+		parse_fault(v->p, parse_at(v->entry, "backends"),
+			"backends is empty; type \"%s\" needs one at least "
+			"(weight = 0; drains it)",
+			v->type->name);
+	else if (parse_has(v->entry, "backends") ||
+		 (proxies && parse_has(v->entry, "groups")))
+		return;
+	else
+		parse_fault(v->p, v->entry,
+			"backends%s missing; type \"%s\" needs %s: add "
+			"backends = ( { address = \"10.0.1.21\"; } );",
+			proxies ? " and groups are" : " is", v->type->name,
+			proxies ? "one of them" : "it");
+}
+
 /* Keys that only mean something with backends. */
 static void
 check_needs(const struct visit *v, const struct config_service *s)
@@ -89,17 +111,7 @@ check_needs(const struct visit *v, const struct config_service *s)
 	if (v->type == NULL)
 		return;
 	if (v->type->flags & NF_NEEDS_BACKENDS) {
-		if (s->n_backends == 0 && s->backends != NULL)
-			parse_fault(v->p, parse_at(v->entry, "backends"),
-				"backends is empty; type \"%s\" needs one at "
-				"least (weight = 0; drains it)",
-				v->type->name);
-		else if (!parse_has(v->entry, "backends"))
-			parse_fault(v->p, v->entry,
-				"backends is missing; type \"%s\" needs it: "
-				"add backends = ( { address = \"10.0.1.21\"; } "
-				");",
-				v->type->name);
+		need_backends(v, s);
 		return;
 	}
 	for (unsigned int i = 0; i < 2; i++)
@@ -120,13 +132,26 @@ has_snat(const struct config_function *f, const struct ip_addr *addr)
 	return false;
 }
 
-static void
-check_snat(const struct visit *v, const struct config_service *s)
+/* A proxy's clients and backends meet in it alone: families may differ. */
+static bool
+is_proxy(const struct visit *v)
+{
+	return v->type != NULL && (v->type->flags & NF_PROXIES) != 0;
+}
+
+static bool
+wants_snat(const struct visit *v, const struct ip_addr *addr)
 {
 	const struct config_function *f = v->function;
 
-	if (v->type == NULL || !(v->type->flags & NF_NEEDS_BACKENDS) ||
-		f->snat == NULL || !is_given(&s->addr) || has_snat(f, &s->addr))
+	return v->type != NULL && (v->type->flags & NF_NEEDS_BACKENDS) &&
+	       f->snat != NULL && is_given(addr) && !has_snat(f, addr);
+}
+
+static void
+check_snat(const struct visit *v, const struct config_service *s)
+{
+	if (is_proxy(v) || !wants_snat(v, &s->addr))
 		return;
 	parse_fault(v->p, parse_at(v->entry, "address"),
 		"service \"%s\" is %s, but snat has no %s address; add one to "
@@ -135,48 +160,83 @@ check_snat(const struct visit *v, const struct config_service *s)
 }
 
 static void
-check_backend(
-	const struct visit *v, const struct config_service *s, unsigned int i)
+check_family(const struct visit *v, const struct config_service *s,
+	const struct config_backend *b, config_setting_t *at)
 {
-	config_setting_t *entry = parse_entry(v->entry, "backends", i);
-	struct config_backend *b = &s->backends[i];
+	char text[46];
+
+	if (is_proxy(v) && wants_snat(v, &b->addr))
+		parse_fault(v->p, at,
+			"backend %s is %s, but snat has no %s address; add "
+			"one to snat",
+			ip_addr_format(&b->addr, text), family(&b->addr),
+			family(&b->addr));
+	else if (!is_proxy(v) && is_given(&s->addr) &&
+		 ip_addr_is_v4(&b->addr) != ip_addr_is_v4(&s->addr))
+		parse_fault(v->p, at,
+			"backend %s is not %s, as its service's address is; "
+			"give a service for each family",
+			ip_addr_format(&b->addr, text), family(&s->addr));
+}
+
+/* Backend `i` of a group, whose settings are `group`. */
+static void
+check_backend(const struct visit *v, const struct config_service *s,
+	const struct config_group *g, config_setting_t *group, unsigned int i)
+{
+	config_setting_t *entry = parse_entry(group, "backends", i);
+	struct config_backend *b = &g->backends[i];
 	char text[46];
 
 	if (b->port == 0 && !parse_has(entry, "port"))
 		b->port = s->port;
 	if (!is_given(&b->addr))
 		return;
-	if (is_given(&s->addr) &&
-		ip_addr_is_v4(&b->addr) != ip_addr_is_v4(&s->addr))
-		parse_fault(v->p, parse_at(entry, "address"),
-			"backend %s is not %s, as its service's address is; "
-			"give a service for each family",
-			ip_addr_format(&b->addr, text), family(&s->addr));
+	check_family(v, s, b, parse_at(entry, "address"));
 	for (unsigned int j = 0; j < i && b->port != 0; j++)
-		if (ip_addr_eq(&s->backends[j].addr, &b->addr) &&
-			s->backends[j].port == b->port) {
+		if (ip_addr_eq(&g->backends[j].addr, &b->addr) &&
+			g->backends[j].port == b->port) {
 			parse_fault(v->p, parse_at(entry, "address"),
-				"backend %s port %u is in this service "
-				"already, at line %d; give it once, with a "
-				"weight",
+				"backend %s port %u is in this %s already, at "
+				"line %d; give it once, with a weight",
 				ip_addr_format(&b->addr, text), b->port,
-				s->backends[j].line);
+				group == v->entry ? "service" : "group",
+				g->backends[j].line);
 			break;
 		}
 }
 
-static void
+/* Group `i` of the service, as config_group() counts. Its backends. */
+static unsigned int
+check_group(
+	const struct visit *v, const struct config_service *s, unsigned int i)
+{
+	struct config_group g = config_group(s, i);
+	unsigned int own = s->n_backends > 0;
+	config_setting_t *at =
+		i < own ? v->entry : parse_entry(v->entry, "groups", i - own);
+
+	for (unsigned int j = 0; j < g.n_backends; j++)
+		check_backend(v, s, &g, at, j);
+	return g.n_backends;
+}
+
+/* How many backends it has. */
+static unsigned int
 check_service(const struct visit *v, const struct config_service *s)
 {
+	unsigned int backends = 0;
+
 	if (!config_setting_is_group(v->entry))
-		return;
+		return 0;
 	check_name(v, s);
 	check_protocol(v, s);
 	check_port(v, s);
 	check_needs(v, s);
 	check_snat(v, s);
-	for (unsigned int i = 0; i < s->n_backends; i++)
-		check_backend(v, s, i);
+	for (unsigned int i = 0; i < config_groups(s); i++)
+		backends += check_group(v, s, i);
+	return backends;
 }
 
 void
@@ -195,8 +255,7 @@ check_services(struct parse *p, unsigned int function, config_setting_t *group,
 			type->name);
 	for (unsigned int i = 0; i < f->n_services; i++) {
 		v.entry = parse_entry(group, "services", i);
-		check_service(&v, &f->services[i]);
-		backends += f->services[i].n_backends;
+		backends += check_service(&v, &f->services[i]);
 	}
 	if (backends > GRANT_BACKENDS_MAX)
 		parse_fault(p, parse_at(group, "services"),

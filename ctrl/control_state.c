@@ -3,7 +3,8 @@
  * What outlives a stop and a start of the machine, in appliance.state: the
  * stores, and with them the seed of the steering hash. For a log says which
  * connections an instance had; they come back to it only if the hash sends
- * them where it did before.
+ * them where it did before. A proxy's cookies name backends by a hash with the
+ * same seed, and clients keep them for longer than any instance lives.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,15 +16,6 @@
 #include "ctrl/control_internal.h"
 
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
-
-static bool
-keeps_logs(const struct config *config)
-{
-	for (unsigned int i = 0; i < config->n_functions; i++)
-		if (config->functions[i].durability != GRANT_DURABILITY_NONE)
-			return true;
-	return false;
-}
 
 static void
 state_dir(const struct config *config, char *buf, size_t len)
@@ -98,7 +90,7 @@ seed_save(const struct config *config, uint32_t seed)
 
 /*
  * The seed lives as long as the appliance runs: a control plane that adopts
- * must steer as the former one did. With a log it lives on.
+ * must steer as the former one did. With a log or a proxy it lives on.
  */
 int
 control_seed(struct control *c, uint32_t *seed)
@@ -109,7 +101,8 @@ control_seed(struct control *c, uint32_t *seed)
 		*seed = (uint32_t)kept;
 		return 0;
 	}
-	if ((!keeps_logs(c->config) || seed_load(c->config, seed) != 0) &&
+	if ((!config_keeps_seed(c->config) ||
+		    seed_load(c->config, seed) != 0) &&
 		getrandom(seed, sizeof(*seed), 0) != sizeof(*seed))
 		return -EIO;
 	return rundir_number_set(&c->dir, "seed", *seed);
@@ -217,10 +210,10 @@ control_stores_make(struct control *c)
 	uint64_t boot = boot_number();
 	int err, rc = c->adopted ? 0 : stores_make(c);
 
-	if (rc == 0 && keeps_logs(c->config) &&
+	if (rc == 0 && config_keeps_seed(c->config) &&
 		(err = seed_save(c->config, c->plan->seed)) != 0)
 		control_say("warning: %s/%s/seed cannot be written (%s): "
-			    "connections will not outlive a stop",
+			    "connections and cookies will not outlive a stop",
 			c->config->state, c->config->name, strerror(-err));
 	for (unsigned int i = 0; rc == 0 && i < c->plan->n_instances; i++) {
 		struct grant *g = c->plan->instances[i].grant;

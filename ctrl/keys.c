@@ -61,6 +61,45 @@ static const struct key_choice hashes[] = {
 	{ 0 },
 };
 
+static const struct key_choice group_schedulers[] = {
+	{ "rr", GRANT_SCHED_RR, false },
+	{ "leastconn", GRANT_SCHED_LEASTCONN, false },
+	{ 0 },
+};
+
+static const struct key_choice proxy_modes[] = {
+	{ "http", GRANT_MODE_HTTP, false },
+	{ "tcp", GRANT_MODE_TCP, false },
+	{ 0 },
+};
+
+static const struct key_choice proxy_protocols[] = {
+	{ "none", GRANT_PROXY_NONE, false },
+	{ "v1", GRANT_PROXY_V1, false },
+	{ "v2", GRANT_PROXY_V2, false },
+	{ "any", GRANT_PROXY_ANY, false },
+	{ 0 },
+};
+
+static const struct key_choice send_protocols[] = {
+	{ "none", GRANT_PROXY_NONE, false },
+	{ "v1", GRANT_PROXY_V1, false },
+	{ "v2", GRANT_PROXY_V2, false },
+	{ 0 },
+};
+
+static const struct key_choice congestions[] = {
+	{ "cubic", CONFIG_CUBIC, false },
+	{ "newreno", CONFIG_NEWRENO, false },
+	{ 0 },
+};
+
+static const struct key_choice access_formats[] = {
+	{ "common", CONFIG_ACCESS_COMMON, false },
+	{ "json", CONFIG_ACCESS_JSON, false },
+	{ 0 },
+};
+
 static const struct key_choice durabilities[] = {
 	{ "none", GRANT_DURABILITY_NONE, false },
 	{ "batch", GRANT_DURABILITY_BATCH, false },
@@ -177,9 +216,9 @@ const struct key keys[] = {
 		.count = offsetof(struct config_function, n_snat),
 		.entry = sizeof(struct ip_addr), .max = GRANT_SNAT_MAX,
 		.example = "[ \"10.0.0.9\" ]",
-		.help = "Addresses of its own that a load balancer talks to "
-			"backends from; one at least of each family that its "
-			"services use. Each gives about 64,000 connections to "
+		.help = "Addresses of its own that a load balancer or proxy "
+			"talks to backends from; one at least of each family "
+			"that its backends are of. Each gives about 64,000 connections to "
 			"each backend port." },
 	{ "functions.buckets", KEY_INT, FIELD(config_function, buckets),
 		.min = 1, .max = GRANT_BUCKETS_MAX, .initial = "128",
@@ -282,6 +321,28 @@ const struct key keys[] = {
 			"records of about 64 bytes, with room to spare: give "
 			"connections x 256 bytes." },
 
+	{ "functions.congestion", KEY_CHOICE, .only = KEY_PROXY,
+		FIELD(config_function, congestion), .choices = congestions,
+		.initial = "cubic", .example = "\"newreno\"",
+		.help = "How its TCP shares paths with others: as RFC 9438 "
+			"(cubic) or RFC 6582 (newreno) have it." },
+	{ "functions.access_log", KEY_GROUP, .only = KEY_PROXY,
+		FIELD(config_function, access),
+		.example = "{ file = \"/var/log/carryall/edge.log\"; }",
+		.help = "Where requests are written to, a line each. Without "
+			"it none is." },
+	{ "functions.access_log.file", KEY_TEXT, FIELD(config_access, file),
+		.required = true, .example = "\"/var/log/carryall/edge.log\"",
+		.help = "The file, an absolute path; lines are appended. It is "
+			"opened again on reload, and when it was renamed or "
+			"removed." },
+	{ "functions.access_log.format", KEY_CHOICE,
+		FIELD(config_access, format), .choices = access_formats,
+		.initial = "common", .example = "\"json\"",
+		.help = "How a line is written, see carryall(8): as other web "
+			"servers do, with more behind it (common), or as an "
+			"object (json)." },
+
 	/* --- services --- */
 	{ "functions.services", KEY_LIST,
 		ENTRIES(config_function, services, config_service),
@@ -306,10 +367,12 @@ const struct key keys[] = {
 		.help = "icmp is echo (ping), of the address's family." },
 	{ "functions.services.scheduler", KEY_CHOICE,
 		FIELD(config_service, scheduler), .choices = schedulers,
-		.initial = "maglev", .example = "\"maglev\"",
+		.otherwise = "\"maglev\"; of a proxy, \"rr\"",
+		.example = "\"maglev\"",
 		.help = "How a backend is picked for a new connection, always "
 			"by weight: consistent hashing (maglev), in turn (rr), "
-			"or the fewest connections (leastconn)." },
+			"or the fewest connections (leastconn). A proxy picks "
+			"for each request, and knows the latter two." },
 	{ "functions.services.hash", KEY_CHOICE,
 		FIELD(config_service, hash_source), .choices = hashes,
 		.initial = "5-tuple", .example = "\"source\"",
@@ -322,11 +385,13 @@ const struct key keys[] = {
 		ENTRIES(config_service, backends, config_backend),
 		.max = GRANT_BACKENDS_MAX,
 		.example = "( { address = \"10.0.1.21\"; port = 8080; } )",
-		.help = "The servers behind a load balancer's service." },
+		.help = "The servers behind a load balancer's or a proxy's "
+			"service." },
 	{ "functions.services.backends.address", KEY_ADDRESS,
 		FIELD(config_backend, addr), .required = true,
 		.example = "\"10.0.1.21\"",
-		.help = "Its address, of the service's family." },
+		.help = "Its address, of the service's family; of a proxy, of "
+			"one that snat has." },
 	{ "functions.services.backends.port", KEY_INT,
 		FIELD(config_backend, port), .min = 1, .max = 65535,
 		.otherwise = "the service's port", .example = "8080",
@@ -336,6 +401,195 @@ const struct key keys[] = {
 		.max = GRANT_WEIGHT_MAX, .initial = "1", .example = "1",
 		.help = "Its share of new connections. 0 drains it: what is "
 			"open goes on, nothing new comes." },
+
+	/* --- services of a proxy --- */
+	{ "functions.services.mode", KEY_CHOICE, .only = KEY_PROXY,
+		FIELD(config_service, mode), .choices = proxy_modes,
+		.initial = "http", .example = "\"tcp\"",
+		.help = "What clients speak: HTTP/1.1, where each request "
+			"finds its backend (http), or anything, where each "
+			"connection does (tcp)." },
+	{ "functions.services.proxy_protocol", KEY_CHOICE, .only = KEY_PROXY,
+		FIELD(config_service, proxy_protocol),
+		.choices = proxy_protocols, .initial = "none",
+		.example = "\"any\"",
+		.help = "The PROXY protocol that clients' connections begin "
+			"with: version 1, version 2, or either (any). One that "
+			"does not is closed. Only where a proxy of yours is in "
+			"front: it says who the client is." },
+	{ "functions.services.client_connections", KEY_INT, .only = KEY_PROXY,
+		FIELD(config_service, client_connections), .min = 1,
+		.max = 1 << 24, .otherwise = "half of functions.connections",
+		.example = "10000",
+		.help = "Clients' connections that each instance takes for "
+			"this service; no more than functions.connections, of "
+			"which backends need theirs." },
+	{ "functions.services.retries", KEY_INT, .only = KEY_PROXY,
+		FIELD(config_service, retries), .min = 0, .max = 10,
+		.initial = "2", .example = "2",
+		.help = "How often another backend, or the same again, is "
+			"tried where one does not connect, or closes before "
+			"the answer of a request that may be repeated." },
+	{ "functions.services.access_log", KEY_BOOL, .only = KEY_PROXY,
+		FIELD(config_service, access_log), .initial = "true",
+		.example = "false",
+		.help = "Whether its requests are in the access log of the "
+			"function, if that has one." },
+	{ "functions.services.forwarded_for", KEY_BOOL, .only = KEY_HTTP,
+		FIELD(config_service, forwarded_for), .initial = "true",
+		.example = "false",
+		.help = "Tell backends who asks, by X-Forwarded-For, -Proto "
+			"and -Port." },
+	{ "functions.services.forwarded", KEY_BOOL, .only = KEY_HTTP,
+		FIELD(config_service, forwarded), .initial = "false",
+		.example = "true", .help = "Tell it by Forwarded (RFC 7239)." },
+	{ "functions.services.trust_forwarded", KEY_BOOL, .only = KEY_HTTP,
+		FIELD(config_service, trust_forwarded), .initial = "false",
+		.example = "true",
+		.help = "Keep what clients say in these headers, and add to "
+			"it; else it is taken out. Only where a proxy of yours "
+			"is in front." },
+	{ "functions.services.max_header", KEY_QUANTITY, .unit = UNIT_SIZE,
+		.only = KEY_HTTP, FIELD(config_service, max_header),
+		.min = 1 << 10, .max = 64 << 10, .initial = "16K",
+		.example = "\"16K\"",
+		.help = "Most bytes of a request's or an answer's head, the "
+			"first line included. Beyond it clients get 431." },
+	{ "functions.services.max_headers", KEY_INT, .only = KEY_HTTP,
+		FIELD(config_service, max_headers), .min = 8, .max = 1000,
+		.initial = "100", .example = "100",
+		.help = "Most header fields of a head. Beyond it clients get "
+			"431." },
+	{ "functions.services.max_body", KEY_QUANTITY, .unit = UNIT_SIZE,
+		.only = KEY_HTTP, FIELD(config_service, max_body), .min = 1,
+		.max = 1ull << 50, .otherwise = "any", .example = "\"10M\"",
+		.help = "Most bytes of a request's body. Beyond it clients get "
+			"413." },
+	{ "functions.services.max_requests", KEY_INT, .only = KEY_HTTP,
+		FIELD(config_service, max_requests), .min = 1, .max = 1 << 30,
+		.otherwise = "any", .example = "1000",
+		.help = "Requests on one connection of a client; with the last "
+			"one's answer it is closed." },
+	{ "functions.services.error_page", KEY_TEXT, .only = KEY_HTTP,
+		FIELD(config_service, error_page),
+		.otherwise = "a line of text", .example = "\"error.html\"",
+		.help = "A file with the body, HTML, of answers that the proxy "
+			"gives by itself (400, 503 and so on). At most 16K; "
+			"read when the configuration is. A relative path is "
+			"found from the folder of the file that names it." },
+
+	{ "functions.services.timeouts", KEY_GROUP, .only = KEY_PROXY,
+		FIELD(config_service, timeouts),
+		.example = "{ response = \"5m\"; }",
+		.help = "How long a client or a backend may take." },
+	{ "functions.services.timeouts.connect", TIMEOUT("5s"),
+		.only = KEY_PROXY, FIELD(config_waits, connect_ms),
+		.help = "A backend, to take a connection. Then another is "
+			"tried (retries), and in the end clients get 503." },
+	{ "functions.services.timeouts.header", TIMEOUT("10s"),
+		.only = KEY_PROXY, FIELD(config_waits, header_ms),
+		.help = "A client, from a request's first byte to the end of "
+			"its head; for the first request, from the "
+			"connection's begin, PROXY protocol included. Then it "
+			"gets 408." },
+	{ "functions.services.timeouts.idle", TIMEOUT("60s"), .only = KEY_HTTP,
+		FIELD(config_waits, idle_ms),
+		.help = "Between two requests, and between two pieces of a "
+			"body." },
+	{ "functions.services.timeouts.response", TIMEOUT("60s"),
+		.only = KEY_HTTP, FIELD(config_waits, response_ms),
+		.help = "A backend, from the end of a request to the head of "
+			"its answer. Then the client gets 504." },
+	{ "functions.services.timeouts.tunnel", TIMEOUT("1h"),
+		.only = KEY_PROXY, FIELD(config_waits, tunnel_ms),
+		.help = "A tunnel (Upgrade, or mode tcp) in which neither side "
+			"says anything." },
+
+	{ "functions.services.cookie", KEY_TEXT, .only = KEY_HTTP,
+		FIELD(config_service, cookie), .otherwise = "no stickiness",
+		.example = "\"SRV\"",
+		.help = "The name of a cookie that keeps a client on its "
+			"backend. Its value names the backend by a keyed hash, "
+			"so that it holds over restarts." },
+	{ "functions.services.send_proxy", KEY_CHOICE, .only = KEY_PROXY,
+		FIELD(config_service, send_proxy), .choices = send_protocols,
+		.initial = "none", .example = "\"v2\"",
+		.help = "The PROXY protocol that connections to backends begin "
+			"with, to tell them who the client is. In mode http "
+			"such a connection serves one client only." },
+	{ "functions.services.max_idle", KEY_INT, .only = KEY_HTTP,
+		FIELD(config_service, max_idle), .min = 0, .max = 65535,
+		.initial = "64", .example = "64",
+		.help = "Connections that each instance keeps to each backend, "
+			"for requests to come." },
+
+	{ "functions.services.groups", KEY_LIST, .only = KEY_HTTP,
+		ENTRIES(config_service, groups, config_group), .min = 1,
+		.max = GRANT_GROUPS_MAX,
+		.example = "( { name = \"api\"; backends = ( ... ); } )",
+		.help = "More backends, in groups that serve different things. "
+			"The service's own backends are the group \"default\", "
+			"which takes what no route fits; without it, the first "
+			"group does." },
+	{ "functions.services.groups.name", KEY_NAME, FIELD(config_group, name),
+		.required = true, .max = GRANT_NAME_MAX - 1,
+		.example = "\"api\"", .help = "Its name, in the service." },
+	{ "functions.services.groups.scheduler", KEY_CHOICE,
+		FIELD(config_group, scheduler), .choices = group_schedulers,
+		.initial = "rr", .example = "\"leastconn\"",
+		.help = "As services.scheduler." },
+	{ "functions.services.groups.cookie", KEY_TEXT,
+		FIELD(config_group, cookie), .otherwise = "no stickiness",
+		.example = "\"API\"",
+		.help = "As services.cookie; each group has another." },
+	{ "functions.services.groups.send_proxy", KEY_CHOICE,
+		FIELD(config_group, send_proxy), .choices = send_protocols,
+		.initial = "none", .example = "\"v1\"",
+		.help = "As services.send_proxy." },
+	{ "functions.services.groups.max_idle", KEY_INT,
+		FIELD(config_group, max_idle), .min = 0, .max = 65535,
+		.initial = "64", .example = "64",
+		.help = "As services.max_idle." },
+	{ "functions.services.groups.backends", KEY_LIST,
+		ENTRIES(config_group, backends, config_backend),
+		.required = true, .min = 1, .max = GRANT_BACKENDS_MAX,
+		.example = "( { address = \"10.0.1.31\"; port = 8080; } )",
+		.help = "The servers of the group." },
+	{ "functions.services.groups.backends.address", KEY_ADDRESS,
+		FIELD(config_backend, addr), .required = true,
+		.example = "\"10.0.1.31\"",
+		.help = "Its address, of a family that snat has." },
+	{ "functions.services.groups.backends.port", KEY_INT,
+		FIELD(config_backend, port), .min = 1, .max = 65535,
+		.otherwise = "the service's", .example = "8080",
+		.help = "Its port." },
+	{ "functions.services.groups.backends.weight", KEY_INT,
+		FIELD(config_backend, weight), .min = 0,
+		.max = GRANT_WEIGHT_MAX, .initial = "1", .example = "1",
+		.help = "As services.backends.weight." },
+
+	{ "functions.services.routes", KEY_LIST, .only = KEY_HTTP,
+		ENTRIES(config_service, routes, config_route), .min = 1,
+		.max = GRANT_ROUTES_MAX,
+		.example = "( { path = \"/v1/\"; group = \"api\"; } )",
+		.help = "Which requests go to which group. Whatever their "
+			"order in the file: of those that fit, one with the "
+			"host itself wins over one with names below it, that "
+			"over one without a host; then the longer path "
+			"wins." },
+	{ "functions.services.routes.host", KEY_TEXT, FIELD(config_route, host),
+		.otherwise = "any", .example = "\"api.example.org\"",
+		.help = "The host that is asked for, without a port, in small "
+			"letters or large; \"*.example.org\" is every name "
+			"below example.org, not that itself." },
+	{ "functions.services.routes.path", KEY_TEXT, FIELD(config_route, path),
+		.otherwise = "any", .example = "\"/v1/\"",
+		.help = "What the path begins with, letter by letter." },
+	{ "functions.services.routes.group", KEY_TEXT,
+		FIELD(config_route, group), .required = true,
+		.example = "\"api\"",
+		.help = "The group, by its name; \"default\" is the service's "
+			"own backends." },
 	{ 0 },
 };
 

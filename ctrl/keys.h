@@ -28,6 +28,13 @@ enum key_kind {
 	KEY_CORES,     /* "1-2,5" */
 };
 
+/* Whom a key is for; it is refused in all others (config_proxy.c). */
+enum key_only {
+	KEY_ANY,
+	KEY_PROXY, /* functions that proxy */
+	KEY_HTTP,  /* of these, services whose mode is http */
+};
+
 struct key_choice {
 	const char *name;
 	unsigned int value;
@@ -44,6 +51,7 @@ struct key {
 	enum key_kind kind;
 	enum unit unit;
 	bool required;
+	enum key_only only;
 	uint16_t offset, size; /* of the field */
 	uint64_t min, max;
 	const struct key_choice *choices; /* ended by a NULL name */

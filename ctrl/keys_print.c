@@ -89,6 +89,12 @@ key_allowed(const struct key *key, char *buf, size_t len)
 	return buf;
 }
 
+static const char *const only_words[] = {
+	[KEY_ANY] = "",
+	[KEY_PROXY] = "Of a proxy. ",
+	[KEY_HTTP] = "Of a proxy, mode http. ",
+};
+
 /* What holds if the key is not given. */
 static void
 print_initial(FILE *out, const struct key *key)
@@ -143,10 +149,12 @@ static void
 print_mdoc(FILE *out, const struct key *key)
 {
 	char allowed[256], text[sizeof(allowed) + sizeof("Allowed: .")];
+	char help[1024];
 
 	fprintf(out, ".It Ic %s No = Ar %s\n", key->path,
 		kind_words[key->kind]);
-	print_lines(out, key->help);
+	snprintf(help, sizeof(help), "%s%s", only_words[key->only], key->help);
+	print_lines(out, help);
 	fputs(".br\n", out);
 	snprintf(text, sizeof(text), "Allowed: %s.",
 		key_allowed(key, allowed, sizeof(allowed)));
@@ -161,8 +169,8 @@ print_text(FILE *out, const struct key *key)
 	char allowed[256];
 
 	fprintf(out, "%s = %s\n", key->path, key->example);
-	fprintf(out, "    %s\n    Allowed: %s. ", key->help,
-		key_allowed(key, allowed, sizeof(allowed)));
+	fprintf(out, "    %s%s\n    Allowed: %s. ", only_words[key->only],
+		key->help, key_allowed(key, allowed, sizeof(allowed)));
 	print_initial(out, key);
 	fputs("\n", out);
 }

@@ -18,10 +18,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What the appliance replaces once it knows the uplink's. */
-
 static_assert(CONFIG_VNICS_MAX >= CONFIG_INSTANCES_MAX,
 	"one function may have as many instances as it asks for");
+
+static unsigned int
+count_backends(const struct config_service *s)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < config_groups(s); i++)
+		n += config_group(s, i).n_backends;
+	return n;
+}
 
 /* How much of everything there will be. */
 static void
@@ -36,7 +44,7 @@ count(struct plan *plan, unsigned int *backends)
 		plan->n_entries += f->buckets;
 		plan->n_steers += f->n_services + f->n_snat;
 		for (unsigned int j = 0; j < f->n_services; j++)
-			*backends += f->services[j].n_backends;
+			*backends += count_backends(&f->services[j]);
 	}
 }
 
@@ -89,24 +97,31 @@ compare_index(const void *a, const void *b)
 	return x->index < y->index ? -1 : x->index > y->index;
 }
 
+static void
+list_service(struct plan *plan, const struct config_service *s)
+{
+	for (unsigned int i = 0; i < config_groups(s); i++) {
+		struct config_group g = config_group(s, i);
+
+		for (unsigned int k = 0; k < g.n_backends; k++) {
+			unsigned int n = plan->n_nexthops++;
+
+			plan->nexthops[n] =
+				(struct plan_nexthop){ g.backends[k].addr, n };
+		}
+	}
+}
+
 /* All backends in the order of the file, numbered as they come. */
 static void
 list_backends(struct plan *plan)
 {
 	const struct config *c = plan->config;
-	unsigned int n = 0;
 
+	plan->n_nexthops = 0;
 	for (unsigned int i = 0; i < c->n_functions; i++)
-		for (unsigned int j = 0; j < c->functions[i].n_services; j++) {
-			const struct config_service *s =
-				&c->functions[i].services[j];
-
-			for (unsigned int k = 0; k < s->n_backends; k++, n++)
-				plan->nexthops[n] = (struct plan_nexthop){
-					s->backends[k].addr, n
-				};
-		}
-	plan->n_nexthops = n;
+		for (unsigned int j = 0; j < c->functions[i].n_services; j++)
+			list_service(plan, &c->functions[i].services[j]);
 }
 
 /*
@@ -150,10 +165,26 @@ copy_name(char to[GRANT_NAME_MAX], const char *from)
 }
 
 static void
+grant_backends(const struct plan *plan, struct grant *g,
+	const struct config_group *from)
+{
+	for (unsigned int i = 0; i < from->n_backends; i++)
+		g->backends[g->n_backends++] = (struct grant_backend){
+			.addr = from->backends[i].addr,
+			.port = htons(from->backends[i].port),
+			.weight = from->backends[i].weight,
+			.nexthop = nexthop_of(plan, &from->backends[i].addr),
+		};
+}
+
+/* A service's backends follow each other, group by group. */
+static int
 grant_service(const struct plan *plan, struct grant *g,
-	const struct config_service *s)
+	const struct config_service *s, bool proxies)
 {
 	struct grant_service *to = &g->services[g->n_services++];
+	uint32_t first = g->n_groups;
+	int rc = 0;
 
 	copy_name(to->name, s->name);
 	to->addr = s->addr;
@@ -162,21 +193,24 @@ grant_service(const struct plan *plan, struct grant *g,
 	to->scheduler = (uint8_t)s->scheduler;
 	to->flags = s->hash_source ? STEER_F_HASH_SOURCE : 0;
 	to->first_backend = g->n_backends;
-	to->n_backends = s->n_backends;
-	for (unsigned int i = 0; i < s->n_backends; i++)
-		g->backends[g->n_backends++] = (struct grant_backend){
-			.addr = s->backends[i].addr,
-			.port = htons(s->backends[i].port),
-			.weight = s->backends[i].weight,
-			.nexthop = nexthop_of(plan, &s->backends[i].addr),
-		};
+	for (unsigned int i = 0; i < config_groups(s) && rc == 0; i++) {
+		struct config_group from = config_group(s, i);
+
+		if (proxies)
+			rc = plan_group(g, &from);
+		grant_backends(plan, g, &from);
+	}
+	to->n_backends = g->n_backends - to->first_backend;
+	return rc == 0 && proxies ? plan_proxy(g, s, first) : rc;
 }
 
 /* What all instances of a function have alike. */
-static void
+static int
 grant_function(const struct plan *plan, struct grant *g,
 	const struct config_function *f)
 {
+	int rc = 0;
+
 	*g = (struct grant){
 		.magic = GRANT_MAGIC,
 		.version = GRANT_VERSION,
@@ -201,8 +235,14 @@ grant_function(const struct plan *plan, struct grant *g,
 	copy_name(g->type, f->type);
 	if (f->n_snat > 0)
 		memcpy(g->snat, f->snat, f->n_snat * sizeof(*f->snat));
-	for (unsigned int i = 0; i < f->n_services; i++)
-		grant_service(plan, g, &f->services[i]);
+	g->congestion = (uint32_t)f->congestion;
+	for (unsigned int i = 0; i < f->n_services && rc == 0; i++)
+		rc = grant_service(plan, g, &f->services[i], f->proxies);
+	/* Without a file there is nobody to read the ring. */
+	for (unsigned int i = 0; *f->access.file == '\0' && i < f->n_services;
+		i++)
+		g->proxy[i].flags &= (uint16_t)~GRANT_F_ACCESS_LOG;
+	return rc;
 }
 
 /* How many run on `core`: instances of all functions, and the NIC. */
@@ -264,7 +304,7 @@ steer_function(struct plan *plan, unsigned int index, uint32_t first)
 }
 
 /* One function's instances from VNIC `vnic` on, entries from `first` on. */
-static void
+static int
 plan_function(
 	struct plan *plan, unsigned int index, uint32_t vnic, uint32_t first)
 {
@@ -278,10 +318,10 @@ plan_function(
 			i % CONFIG_INSTANCES_MAX);
 		in[i].function = index;
 		in[i].vnic = vnic + i;
-		if (i == 0)
-			grant_function(plan, g, f);
-		else
+		if (i > 0)
 			*g = *in[0].grant;
+		else if (grant_function(plan, g, f) < 0)
+			return -ENOSPC;
 		g->instance = i;
 		g->core = f->cores[i];
 		g->share_core = core_users(plan->config, g->core) > 1;
@@ -293,6 +333,7 @@ plan_function(
 		in[i].grant->own[b / 64] |= 1ull << (b % 64);
 	}
 	steer_function(plan, index, first);
+	return 0;
 }
 
 struct plan *
@@ -312,7 +353,10 @@ plan_create(const struct config *config, uint32_t seed)
 	number_nexthops(plan);
 	plan->n_steers = 0;
 	for (unsigned int i = 0; i < config->n_functions; i++) {
-		plan_function(plan, i, vnic, first);
+		if (plan_function(plan, i, vnic, first) < 0) {
+			plan_free(plan);
+			return NULL;
+		}
 		vnic += config->functions[i].instances;
 		first += config->functions[i].buckets;
 	}

@@ -58,10 +58,20 @@ struct plan {
 /*
  * Compute the plan of `config` (kept by reference: it must live as long).
  * Buckets are dealt so that instances own equal shares within one. NULL when
- * memory is out. The caller frees it with plan_free().
+ * memory is out, or room for texts. The caller frees it with plan_free().
  */
 struct plan *plan_create(const struct config *config, uint32_t seed);
 void plan_free(struct plan *plan);
+
+/*
+ * The proxy's part of a grant, of service `s`, whose backends and groups are
+ * in `g` already, from group `first` on. Part of plan_create(). 0 or -ENOSPC:
+ * texts do not fit, which the check of the config has made sure of.
+ */
+int plan_proxy(struct grant *g, const struct config_service *s, uint32_t first);
+
+/* The group `from` with its backends yet to come; texts as above. */
+int plan_group(struct grant *g, const struct config_group *from);
 
 /*
  * 0 if `b` can be reached from the running `a` without touching VNICs,

@@ -11,6 +11,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "ctrl/access.h"
 #include "ctrl/nexthop.h"
 #include "ctrl/plan.h"
 #include "ctrl/provider.h"
@@ -33,7 +34,8 @@ struct status_source {
 	const struct status_load *load; /* one per instance */
 	const struct status_load *nic_load;
 	const struct store *stores; /* likewise */
-	const char *pages;          /* "huge", "small" */
+	const struct access_log *access;
+	const char *pages; /* "huge", "small" */
 	bool adopted;
 	uint64_t uptime_s;
 };

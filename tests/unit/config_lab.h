@@ -12,6 +12,7 @@
 
 static const struct config_type types[] = {
 	{ "lb", NF_NEEDS_BACKENDS | NF_LOGS | NF_PROTO_TCP | NF_PROTO_UDP },
+	{ "proxy", NF_NEEDS_BACKENDS | NF_PROXIES | NF_PROTO_TCP },
 	{ "echo", NF_PROTO_UDP | NF_PROTO_ICMP },
 	{ 0 },
 };
@@ -42,7 +43,7 @@ static unsigned int n_cores = 4;
 static const struct config_machine machine = { &n_cores, has_core, has_device,
 	has_user };
 
-static struct config *
+static inline struct config *
 load(const char *path)
 {
 	struct config_faults faults = { 0 };

@@ -43,12 +43,24 @@ fill_services(struct fixture *f)
 	f->b6[1] = (struct config_backend){ addr("10.0.2.22"), 53, 1, 0 };
 	f->snat[0] = addr("10.0.2.9");
 	f->snat[1] = addr("fd00:2::9");
-	f->web[0] = (struct config_service){ "site", addr("10.0.1.80"), 80,
-		IPPROTO_TCP, GRANT_SCHED_MAGLEV, false, 3, f->b4, 0 };
-	f->web[1] = (struct config_service){ "dns", addr("10.0.1.80"), 53,
-		IPPROTO_UDP, GRANT_SCHED_RR, true, 2, f->b6, 0 };
-	f->ping[0] = (struct config_service){ "p", addr("fd00:1::90"), 0,
-		IPPROTO_ICMP, GRANT_SCHED_MAGLEV, false, 0, NULL, 0 };
+	f->web[0] = (struct config_service){ .name = "site",
+		.addr = addr("10.0.1.80"),
+		.port = 80,
+		.proto = IPPROTO_TCP,
+		.scheduler = GRANT_SCHED_MAGLEV,
+		.n_backends = 3,
+		.backends = f->b4 };
+	f->web[1] = (struct config_service){ .name = "dns",
+		.addr = addr("10.0.1.80"),
+		.port = 53,
+		.proto = IPPROTO_UDP,
+		.scheduler = GRANT_SCHED_RR,
+		.hash_source = true,
+		.n_backends = 2,
+		.backends = f->b6 };
+	f->ping[0] = (struct config_service){ .name = "p",
+		.addr = addr("fd00:1::90"),
+		.proto = IPPROTO_ICMP };
 }
 
 static void

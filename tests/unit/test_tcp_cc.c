@@ -119,7 +119,7 @@ START_TEST(test_events)
 		ck_assert_uint_eq(cc.cwnd, 2000);
 		ck_assert_uint_eq(cc.ssthresh, want);
 		cc.cwnd = want;
-		ops->recovered(&cc, MSS, 1u << 29);
+		ops->recovered(&cc, MSS, CC_WINDOW_MAX);
 		ck_assert_uint_eq(cc.cwnd, want);
 
 		/* RFC 5681: the same segment again leaves ssthresh. */
@@ -160,6 +160,29 @@ START_TEST(test_reno_avoidance)
 	ck_assert_uint_eq(cc.cwnd, window + 11 * MSS);
 	cc_newreno.acked(&cc, MSS, cc.cwnd, 0, 100, 0);
 	ck_assert_uint_eq(cc.cwnd, window + 11 * MSS);
+}
+END_TEST
+
+/* ACKs that end within a window: what is beyond it counts for the next. */
+START_TEST(test_reno_rest)
+{
+	static const uint32_t ack[] = { 1000, 7777, 30000, 49999 };
+
+	for (size_t k = 0; k < sizeof(ack) / sizeof(ack[0]); k++) {
+		struct cc cc = after_loss(&cc_newreno, MSS, 100000);
+		uint64_t left = 0;
+		uint32_t want = cc.cwnd;
+
+		for (uint32_t i = 0; i < 1000; i++) {
+			cc_newreno.acked(&cc, MSS, ack[k], 0, 100, 1);
+			left += ack[k];
+			if (left >= want) {
+				left -= want;
+				want += MSS;
+			}
+			ck_assert_uint_eq(cc.cwnd, want);
+		}
+	}
 }
 END_TEST
 
@@ -225,6 +248,54 @@ follow_curve(uint32_t mss, uint32_t cwnd, uint32_t rtt_ms, uint32_t base)
 	ck_assert_double_ge(cc.cwnd, 1.25 * cwnd);
 }
 
+/*
+ * A window that is acknowledged at once is then where the curve will be in a
+ * round trip. Epochs that begin at 0 or over the wrap are no others.
+ */
+START_TEST(test_target)
+{
+	static const uint32_t base[] = { 5000, 0, 0xffffffff, 0xffffff80 };
+	const double k = cbrt_k_ms(300 * MSS, MSS);
+
+	for (size_t i = 0; i < sizeof(base) / sizeof(base[0]); i++) {
+		struct cc cc = after_loss(&cc_cubic, MSS, 1000 * MSS);
+
+		cc_cubic.acked(&cc, MSS, 1, base[i], 200, 1);
+		for (uint32_t t = 300; t < 15000; t += 300) {
+			double then = (t + 200 - k) / 1000;
+			double want =
+				0.4 * then * then * then * MSS + 1000 * MSS;
+
+			cc_cubic.acked(&cc, MSS, cc.cwnd, base[i] + t, 200, 1);
+			/* 2 ms on the steepest of the way. */
+			ck_assert_double_le(fabs(cc.cwnd - want), 150);
+		}
+	}
+}
+END_TEST
+
+/* However long ago: half a window more in a round trip, and no overflow. */
+START_TEST(test_long_ago)
+{
+	static const uint32_t mss[] = { 64, 1460, 65535 };
+
+	for (uint32_t i = 0; i < 3 * 32; i++) {
+		const uint32_t m = mss[i % 3],
+			       t = i < 96 - 3 ? 1u << i / 3 : UINT32_MAX;
+		struct cc cc = after_loss(&cc_cubic, m, 100 * m);
+
+		cc.cubic.w_max = 0;
+		cc.cwnd = 1000 * m;
+		cc_cubic.acked(&cc, m, 1, 7, 100, 1);
+		cc_cubic.acked(&cc, m, cc.cwnd, 7 + t, 100, 1);
+		if (t >= 1u << 15)
+			ck_assert_uint_eq(cc.cwnd, 1500 * m);
+		else
+			ck_assert_uint_le(cc.cwnd, 1500 * m);
+	}
+}
+END_TEST
+
 START_TEST(test_curve)
 {
 	static const uint32_t base[] = { 1, 0, 0xffffffff, 0xffffffff - 3000,
@@ -255,6 +326,21 @@ START_TEST(test_reno_friendly)
 		round_trip(&cc_cubic, &cc, MSS, 100 + n + i, 1);
 	ck_assert_uint_ge(cc.cwnd, start + 49 * MSS);
 	ck_assert_uint_le(cc.cwnd, start + 51 * MSS);
+}
+END_TEST
+
+/* The same by bytes: no ACK's part is forgotten when the window grows. */
+START_TEST(test_reno_friendly_rest)
+{
+	struct cc cc = after_loss(&cc_cubic, MSS, 40000);
+	uint32_t bytes = 0, need = 0;
+
+	for (uint32_t w = 28000; w < 40000; w += MSS)
+		need += w * 17 / 9;
+	for (; cc.cwnd < 40000; bytes += 20000)
+		cc_cubic.acked(&cc, MSS, 20000, 100, 1, 1);
+	ck_assert_uint_ge(bytes, need - 20000);
+	ck_assert_uint_le(bytes, need + 20000);
 }
 END_TEST
 
@@ -385,9 +471,13 @@ make_suite(void)
 	tcase_add_loop_test(tc, test_slow_start, 0, 2);
 	tcase_add_loop_test(tc, test_events, 0, 2);
 	tcase_add_test(tc, test_reno_avoidance);
+	tcase_add_test(tc, test_reno_rest);
 	tcase_add_test(tc, test_k);
+	tcase_add_test(tc, test_target);
+	tcase_add_test(tc, test_long_ago);
 	tcase_add_test(tc, test_curve);
 	tcase_add_test(tc, test_reno_friendly);
+	tcase_add_test(tc, test_reno_friendly_rest);
 	tcase_add_test(tc, test_fast_convergence);
 	tcase_add_test(tc, test_cubic_timeout);
 	tcase_add_test(tc, test_limited);
