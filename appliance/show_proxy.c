@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What is a number now, not a total, is the same through any lens. */
+/* Two are as they are now, through any lens; the others are told if there is
+ * anything to tell. */
 void
 show_tcp(FILE *out, const json_t *t, const json_t *b, struct lens lens)
 {
@@ -13,13 +14,13 @@ show_tcp(FILE *out, const json_t *t, const json_t *b, struct lens lens)
 		const char *key, *word;
 	} shown[] = {
 		{ "retransmits", "retransmits" },
-		{ "timeouts", "by time" },
+		{ "timeouts", "time-outs" },
 		{ "resets_in", "resets in" },
-		{ "resets_out", "out" },
+		{ "resets_out", "resets out" },
 		{ "out_of_order", "out of order" },
 		{ "zero_windows", "zero windows" },
 		{ "cookies_sent", "cookies sent" },
-		{ "cookies_ok", "good" },
+		{ "cookies_ok", "cookies good" },
 	};
 	char n[16];
 
@@ -29,9 +30,13 @@ show_tcp(FILE *out, const json_t *t, const json_t *b, struct lens lens)
 		show_human(show_number(t, "established"), n));
 	fprintf(out, ", time wait %s",
 		show_human(show_number(t, "time_wait"), n));
-	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
-		fprintf(out, ", %s %s", shown[i].word,
-			show_human(show_seen(lens, t, b, shown[i].key), n));
+	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
+		double v = show_seen(lens, t, b, shown[i].key);
+
+		if (v > 0)
+			fprintf(out, ", %s %s", shown[i].word,
+				show_human(v, n));
+	}
 	fputc('\n', out);
 }
 
