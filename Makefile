@@ -25,7 +25,7 @@ say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
 # --- what it needs ---------------------------------------------------------
 DEPS_BUILD := gcc make liburing-dev libisal-dev clang llvm pkgconf libdpdk-dev libbpf-dev bpftool \
 	libconfig-dev libnl-route-3-dev libcap-ng-dev libseccomp-dev \
-	libjansson-dev libnuma-dev libsystemd-dev node-llhttp
+	libjansson-dev libnuma-dev libsystemd-dev libpcap-dev node-llhttp
 DEPS_TEST := $(DEPS_BUILD) check libsubunit-dev libclang-rt-14-dev \
 	clang-format clang-tidy cppcheck shellcheck mandoc iproute2 ethtool \
 	tcpdump procps iputils-ping curl jq nginx-light wrk apache2-utils \
@@ -71,7 +71,7 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla \
 	-Wstrict-prototypes -Wpointer-arith -Wundef -Wformat=2
 OPT  ?= -O3 -g
 PKGS := libbpf libconfig libnl-route-3.0 libcap-ng libseccomp jansson \
-	libsystemd libisal
+	libsystemd libisal libpcap
 BASE_FLAGS = -std=gnu11 $(OPT) $(WARN) -D_GNU_SOURCE -I. -I$(GEN) \
 	-DCARRYALL_VERSION='"$(VERSION)"' $(LLHTTP_INC) -MMD -MP $(SAN)
 # System headers by -isystem: their warnings are not ours.

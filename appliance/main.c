@@ -18,8 +18,8 @@ static const struct verb verbs[] = {
 		"status [NAME] [--json]  functions, backends, counters" },
 	{ "top", verb_top, "top [NAME]           the same, live" },
 	{ "capture", verb_capture,
-		"capture [NAME] INSTANCE [-w FILE] [-c COUNT]  packets, as "
-		"pcap" },
+		"capture [NAME] INSTANCE [-w FILE] [FILTER ...]  packets, as "
+		"pcapng" },
 	{ "log", verb_log,
 		"log show STORE [--json] [--follow]  the records of a store\n"
 		"  carryall log check STORE      verify it" },

@@ -206,6 +206,7 @@ check_host(const struct visit *v, struct config_route *r, config_setting_t *at)
 		"host is \"%.100s\"; allowed: a name without a port, as host = "
 		"\"api.example.org\" or \"*.example.org\"",
 		r->host);
+	*r->host = ' '; /* and so like no other */
 }
 
 static void

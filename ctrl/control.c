@@ -321,6 +321,23 @@ supervisor_begin(struct control *c)
 	return rc;
 }
 
+static void
+access_say(const char *line)
+{
+	control_say("%s", line);
+}
+
+static int
+access_start(struct control *c)
+{
+	int rc = access_log_create(
+		&c->access, c->event, &c->dir, c->plan, access_say);
+
+	if (rc != 0)
+		control_say("access log: %s", strerror(-rc));
+	return rc;
+}
+
 /* --- events --- */
 
 static int
@@ -418,6 +435,7 @@ leave(struct control *c, bool remove)
 {
 	if (remove && c->sup != NULL)
 		supervisor_stop(c->sup);
+	access_log_free(c->access);
 	supervisor_free(c->sup);
 	if (c->provider != NULL) {
 		if (remove)
@@ -461,6 +479,8 @@ stages_run(struct control *c)
 		rc = control_stores_make(c);
 	if (rc == 0)
 		rc = supervisor_begin(c);
+	if (rc == 0)
+		rc = access_start(c);
 	if (rc == 0)
 		rc = serve_start(c);
 	return rc;

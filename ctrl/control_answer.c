@@ -48,6 +48,7 @@ reload(struct control *c, char *why, size_t len)
 	nexthop_watch_update(c->watch, plan);
 	supervisor_update_nic(c->sup);
 	supervisor_update(c->sup, plan);
+	access_log_update(c->access, plan);
 	plan_free(c->plan);
 	config_free(c->config);
 	c->plan = plan;
@@ -65,6 +66,9 @@ answer_reload(struct control *c)
 	char why[512] = "";
 	int rc = reload(c, why, sizeof(why));
 
+	/* Whoever turns logs asks for a reload, whatever the config is like. */
+	if (rc != 0)
+		access_log_update(c->access, c->plan);
 	control_say("reload: %s", rc == 0 ? "done" : why);
 	return rc == 0 ? json_pack("{s:b}", "ok", 1)
 		       : json_pack("{s:b, s:s}", "ok", 0, "error", why);
@@ -83,6 +87,7 @@ answer_status(const struct control *c)
 		.load = c->load,
 		.nic_load = &c->nic_load,
 		.stores = c->stores,
+		.access = c->access,
 		.pages = c->huge ? "huge" : "small",
 		.adopted = c->adopted,
 		.uptime_s = control_now_s() - c->started_s,

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <systemd/sd-event.h>
 
+#include "ctrl/access.h"
 #include "ctrl/api.h"
 #include "ctrl/control.h"
 #include "ctrl/log_watch.h"
@@ -32,6 +33,7 @@ struct control {
 	struct provider *provider;
 	struct supervisor *sup;
 	struct api *api;
+	struct access_log *access;
 	sd_event *event;
 	struct status_load *load, nic_load;
 	struct store *stores;                /* one per instance */

@@ -11,6 +11,7 @@
  *   hugepages        how many were added to the kernel's pool
  *   INSTANCE.grant   what the instance was given
  *   INSTANCE.stats   its counters
+ *   INSTANCE.access  the ring of its lines for the access log, of a proxy
  *   INSTANCE.sock    its mailbox
  *   INSTANCE.pid     its process
  *   (the provider)   its own files

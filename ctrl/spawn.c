@@ -78,7 +78,7 @@ spawn_open_instance(struct spawn *spawn, const struct rundir *dir,
 
 	if (rc != 0)
 		return rc;
-	spawn->n = SPAWN_DAMAGED + 1;
+	spawn->n = SPAWN_ACCESS + 1;
 	spawn->fd[2] = reopen_read_only(nexthops);
 	spawn->fd[3] = rundir_listen(dir, name, SOCK_SEQPACKET);
 	if (spawn->fd[2] >= 0 && spawn->fd[3] >= 0)

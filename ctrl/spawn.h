@@ -16,11 +16,12 @@
 /* The NIC's name among those of instances, all of which have a dot. */
 #define SPAWN_NIC "softnic"
 
-#define SPAWN_FDS_MAX 6
+#define SPAWN_FDS_MAX 7
 
 /* Places of an instance's descriptors that its caller fills in. */
 #define SPAWN_STORE   4
 #define SPAWN_DAMAGED 5 /* a store to recover from */
+#define SPAWN_ACCESS  6 /* the access log's ring */
 
 struct spawn {
 	const char *name;

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ctrl/access.h"
 #include "ctrl/mail.h"
 #include "ctrl/spawn.h"
 #include "ctrl/supervisor_internal.h"
@@ -324,6 +325,16 @@ on_start_late(sd_event_source *source, uint64_t usec, void *arg)
 	return 0;
 }
 
+/* The access log's ring: of a proxy, which has groups. -1: there is none. */
+static int
+ring_open(const struct supervised *s)
+{
+	const struct plan_instance *in = &s->sup->plan->instances[s->index];
+
+	return in->grant->n_groups > 0 ? access_ring_open(s->sup->dir, s->name)
+				       : -1;
+}
+
 /* Everything for a spawn. 0 or -errno. */
 static int
 spawn_prepare(struct supervised *s, struct spawn *spawn)
@@ -336,10 +347,12 @@ spawn_prepare(struct supervised *s, struct spawn *spawn)
 	if (s->index == SUPERVISOR_NIC)
 		return spawn_open_nic(spawn, sup->dir);
 	rc = spawn_open_instance(spawn, sup->dir, s->name, sup->nexthops);
-	if (rc == 0)
-		sup->hooks.store(sup->hooks.ctx, s->index, s->lost,
-			&spawn->fd[SPAWN_STORE], &spawn->fd[SPAWN_DAMAGED]);
-	return rc;
+	if (rc != 0)
+		return rc;
+	spawn->fd[SPAWN_ACCESS] = ring_open(s);
+	sup->hooks.store(sup->hooks.ctx, s->index, s->lost,
+		&spawn->fd[SPAWN_STORE], &spawn->fd[SPAWN_DAMAGED]);
+	return 0;
 }
 
 /* Fork and exec, and open the mailbox. What fails is tried again later. */

@@ -3,9 +3,9 @@
  * The access log's way off the data path: a ring of bytes in shared memory.
  *
  *   instance --access_put()--> INSTANCE.access --access_get()--> control plane
- *   (never waits: what does not       (a file in          (writes lines to the
- *    fit is counted and dropped)       the run directory)  log file, when it
- * can)
+ *   (never waits: what does     (in the run         (writes lines to the log
+ *   not fit is dropped, and     directory)          file, when it can)
+ *   counted by the caller)
  *
  *       tail                                     head
  *   -----|#######|###############|######|---------|-----------
@@ -21,6 +21,7 @@
 #define CARRYALL_ACCESS_H
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -73,6 +74,12 @@ struct access_ring {
 	uint64_t pad_tail[7];
 	uint8_t bytes[ACCESS_BYTES];
 };
+
+/* An empty ring. Thread: whoever has made it, before others have it. */
+void access_init(struct access_ring *ring);
+
+/* Is it a ring, and of this version? Thread: any. */
+bool access_valid(const struct access_ring *ring);
 
 /*
  * Append a record with its texts (text[i], r->text_len[i] bytes; cut to

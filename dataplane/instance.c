@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dataplane/access.h"
 #include "dataplane/clock.h"
 #include "dataplane/confine.h"
 
@@ -80,6 +81,23 @@ maps_init(struct instance *in, char *why, size_t len)
 	return 0;
 }
 
+/*
+ * The access log's ring, if one was given; before any file is opened that
+ * would get its number. Without it an instance serves as well.
+ */
+static struct access_ring *
+access_map(void)
+{
+	struct access_ring *ring =
+		map(INSTANCE_FD_ACCESS, sizeof(*ring), PROT_READ | PROT_WRITE);
+
+	close(INSTANCE_FD_ACCESS);
+	if (ring == NULL || access_valid(ring))
+		return ring;
+	munmap(ring, sizeof(*ring));
+	return NULL;
+}
+
 static const char *const common_drops[] = {
 	[NF_DROP_MALFORMED] = "malformed",
 	[NF_DROP_NOT_IP] = "not_ip",
@@ -125,21 +143,14 @@ stats_begin(struct instance *in)
 	s->log.recover_us = s->log.recover_records = s->log.recovered = 0;
 	s->log.end = s->log.damaged = 0;
 	for (uint32_t i = 0; i < GRANT_SERVICES_MAX; i++)
-		s->service[i].connections = 0;
-	for (uint32_t i = 0; i < GRANT_BACKENDS_MAX; i++)
+		s->service[i].connections = s->http[i].tunnels = 0;
+	for (uint32_t i = 0; i < GRANT_BACKENDS_MAX; i++) {
 		s->backend[i].connections = 0;
+		s->server[i].idle = s->server[i].active = 0;
+	}
+	s->tcp.established = s->tcp.time_wait = 0;
 	drop_names_fill(s, in->nf);
 	s->starts++;
-}
-
-static void
-emit(void *ctx, struct rte_mbuf *m)
-{
-	struct instance *in = ctx;
-
-	if (in->n_out == INSTANCE_OUT_MAX)
-		instance_flush(in);
-	in->out[in->n_out++] = m;
 }
 
 static int
@@ -151,7 +162,8 @@ nf_init(struct instance *in, char *why, size_t len)
 	in->env.log = in->log.log;
 	in->env.tsc_hz = rte_get_tsc_hz();
 	in->env.emit_ctx = in;
-	in->env.emit = emit;
+	in->env.emit = instance_emit;
+	in->env.room = instance_room;
 	in->tsc_per_us = in->env.tsc_hz / 1000000;
 	in->stats->tsc_hz = in->env.tsc_hz;
 	in->nf_state = in->nf->create(&in->env, why, len);
@@ -193,6 +205,7 @@ instance_init(struct instance *in, char *why, size_t len)
 
 	memset(in, 0, sizeof(*in));
 	instance_log_inherit(&in->log);
+	in->env.access = access_map();
 	rc = confine_early(why, len);
 	if (rc == 0)
 		rc = maps_init(in, why, len);
@@ -325,5 +338,7 @@ instance_fini(struct instance *in)
 	in->n_out = 0;
 	instance_log_close(&in->log);
 	mailbox_fini(&in->mailbox);
+	if (in->env.access != NULL)
+		munmap(in->env.access, sizeof(*in->env.access));
 	grant_unmap(in->env.grant);
 }

@@ -26,10 +26,17 @@ enum instance_fd {
 	INSTANCE_FD_MAILBOX,
 	INSTANCE_FD_STORE,   /* closed: no log is kept */
 	INSTANCE_FD_DAMAGED, /* a store to recover from, or closed */
+	INSTANCE_FD_ACCESS,  /* the access log's ring, or closed */
 };
 
-/* Packets that wait to be sent in one loop: a burst, and what it emits. */
+/*
+ * Packets that wait to be sent: a burst, what it emits, and what the VNIC's
+ * ring did not take before.
+ */
 #define INSTANCE_OUT_MAX 256
+
+/* A VNIC that takes nothing for so long is not waited for. */
+#define INSTANCE_OUT_WAIT_US 100000
 
 struct instance {
 	/* per packet */
@@ -38,6 +45,7 @@ struct instance {
 	void *nf_state;
 	struct stats *stats;
 	uint16_t n_out;
+	uint16_t n_left; /* out[0..n_left) the ring did not take before */
 
 	/* per loop */
 	uint64_t now_tsc;
@@ -45,6 +53,8 @@ struct instance {
 	uint32_t idle_loops;
 	uint32_t spin_loops; /* empty polls before it sleeps */
 	uint64_t tsc_per_us;
+	uint64_t left_tsc;  /* when the ring last took any, with n_left */
+	bool durable_again; /* the function is to be told once more */
 	struct instance_log log;
 	volatile sig_atomic_t stop;
 
@@ -69,7 +79,8 @@ void instance_fini(struct instance *in);
 
 /*
  * The pieces of the loop that tests drive without a VNIC: apply the verdicts
- * of a burst. Each packet is afterwards in in->out, held, or freed.
+ * of a burst. Each packet is afterwards in in->out, held, or freed. For want
+ * of room those that came last before are freed, and counted.
  */
 void instance_dispatch(struct instance *in, struct rte_mbuf **pkts, uint16_t n,
 	const nf_verdict *verdict);
@@ -88,11 +99,21 @@ void instance_mail(struct instance *in, uint32_t timeout_us);
 
 /*
  * Let the log write and take what was written, and tell the function when
- * something has changed.
+ * something has changed, or if it waits to be told again.
  */
 void instance_log_poll(struct instance *in);
 
-/* Send all of in->out; what the VNIC refuses is freed and counted. */
-void instance_flush(struct instance *in);
+/*
+ * Send in->out, in order; what the VNIC has no room for stays, until
+ * INSTANCE_OUT_WAIT_US have passed in which it took none: then all is freed
+ * and counted. Returns how many are gone.
+ */
+uint16_t instance_flush(struct instance *in);
+
+/* nf_env.emit: into in->out; freed and counted if that is full. */
+void instance_emit(void *in, struct rte_mbuf *m);
+
+/* nf_env.room: none while the VNIC has left some, and a burst's room kept. */
+uint16_t instance_room(void *in);
 
 #endif

@@ -8,10 +8,17 @@
  * their turn. Under load it makes no system call of its own but one look at
  * the mailbox per millisecond, and one for each write of the log, which takes
  * all records that came while the former was on its way.
+ *
+ * What the VNIC's ring does not take stays ahead of what comes next, for a
+ * while: a ring is drained by another core, which may be late. A function
+ * that lets go of many packets asks for room first, and there is none until
+ * the ring has taken the last of them; room for a burst is always kept back,
+ * so what it lets go is not lost, nor does it cost those that pass by.
  */
 #include <rte_branch_prediction.h>
 #include <rte_cycles.h>
 #include <rte_pause.h>
+#include <string.h>
 
 #include "dataplane/instance.h"
 
@@ -20,6 +27,7 @@
 #define SPIN_LOOPS   2000 /* about 50 us of empty polls */
 #define PAUSE_LOOPS  64   /* from here on, be kind to the sibling thread */
 #define SHARED_LOOPS 2
+#define LEFT_US      50 /* between looks at a ring that is full */
 
 uint32_t
 instance_spin_loops(const struct grant *grant, int doorbell)
@@ -29,7 +37,36 @@ instance_spin_loops(const struct grant *grant, int doorbell)
 	return grant->share_core ? SHARED_LOOPS : SPIN_LOOPS;
 }
 
-void
+/* Free out[from..n_out). */
+static uint16_t
+drop_out(struct instance *in, uint16_t from)
+{
+	uint16_t n = in->n_out - from;
+
+	rte_pktmbuf_free_bulk(in->out + from, n);
+	in->stats->drop[NF_DROP_TX_FULL] += n;
+	in->n_out = from;
+	in->n_left = RTE_MIN(in->n_left, from);
+	return n;
+}
+
+/* The ring took `sent`, and then no more. */
+static __rte_noinline uint16_t
+keep_rest(struct instance *in, uint16_t sent)
+{
+	uint64_t wait = in->tsc_per_us * INSTANCE_OUT_WAIT_US;
+
+	if (sent > 0 || in->n_left == 0)
+		in->left_tsc = in->now_tsc;
+	in->n_out -= sent;
+	in->n_left = in->n_out;
+	memmove(in->out, in->out + sent, in->n_out * sizeof(in->out[0]));
+	if (in->now_tsc - in->left_tsc >= wait)
+		return drop_out(in, 0);
+	return sent;
+}
+
+uint16_t
 instance_flush(struct instance *in)
 {
 	struct stats *s = in->stats;
@@ -44,14 +81,39 @@ instance_flush(struct instance *in)
 			break;
 		sent += n;
 	}
-	for (uint16_t i = sent; i < in->n_out; i++) {
+	for (uint16_t i = sent; i < in->n_out; i++)
 		bytes -= rte_pktmbuf_pkt_len(in->out[i]);
-		rte_pktmbuf_free(in->out[i]);
-	}
 	s->tx_packets += sent;
 	s->tx_bytes += bytes;
-	s->drop[NF_DROP_TX_FULL] += in->n_out - sent;
-	in->n_out = 0;
+	if (unlikely(sent < in->n_out))
+		return keep_rest(in, sent);
+	in->n_out = in->n_left = 0;
+	return sent;
+}
+
+void
+instance_emit(void *ctx, struct rte_mbuf *m)
+{
+	struct instance *in = ctx;
+
+	if (in->n_out == INSTANCE_OUT_MAX)
+		instance_flush(in);
+	if (unlikely(in->n_out == INSTANCE_OUT_MAX)) {
+		in->stats->drop[NF_DROP_TX_FULL]++;
+		rte_pktmbuf_free(m);
+		return;
+	}
+	in->out[in->n_out++] = m;
+}
+
+uint16_t
+instance_room(void *ctx)
+{
+	const struct instance *in = ctx;
+
+	if (in->n_left > 0 || in->n_out >= INSTANCE_OUT_MAX - NF_BURST_MAX)
+		return 0;
+	return INSTANCE_OUT_MAX - NF_BURST_MAX - in->n_out;
 }
 
 static void
@@ -71,6 +133,8 @@ instance_dispatch(struct instance *in, struct rte_mbuf **pkts, uint16_t n,
 
 	if (in->n_out + n > INSTANCE_OUT_MAX)
 		instance_flush(in);
+	if (unlikely(in->n_out + n > INSTANCE_OUT_MAX))
+		drop_out(in, INSTANCE_OUT_MAX - n);
 	n_out = in->n_out;
 	for (uint16_t i = 0; i < n; i++) {
 		if (likely(verdict[i] == NF_TX))
@@ -90,9 +154,14 @@ now_ms(const struct instance *in)
 void
 instance_log_poll(struct instance *in)
 {
-	if (in->log.log != NULL && plog_poll(in->log.log, now_ms(in)) &&
-		in->nf->durable != NULL)
-		in->nf->durable(in->nf_state, in->now_tsc);
+	bool tell = in->durable_again;
+
+	if (in->log.log == NULL)
+		return;
+	if (plog_poll(in->log.log, now_ms(in)))
+		tell = true;
+	if (tell && in->nf->durable != NULL)
+		in->durable_again = in->nf->durable(in->nf_state, in->now_tsc);
 }
 
 static inline uint16_t
@@ -143,10 +212,13 @@ loop_idle(struct instance *in)
 	}
 	next_us = loop_tick(in);
 	instance_log_poll(in);
-	if (next_us == 0 || in->n_out > 0)
+	if (next_us == 0 || in->n_out > in->n_left)
 		return;
 	if (next_us > SLEEP_MAX_US)
 		next_us = SLEEP_MAX_US;
+	/* Nothing rings when the VNIC's ring has room again. */
+	if (in->n_left > 0 || in->durable_again)
+		next_us = RTE_MIN(next_us, LEFT_US);
 	if (!instance_log_sleep(&in->log, now_ms(in), &next_us))
 		return;
 	vnic_arm(&in->vnic);
@@ -169,10 +241,8 @@ loop_once(struct instance *in)
 	if (in->now_tsc >= in->tick_tsc)
 		busy |= loop_tick(in) == 0;
 	instance_log_poll(in);
-	if (in->n_out > 0) {
-		instance_flush(in);
-		busy = 1;
-	}
+	if (in->n_out > 0)
+		busy |= instance_flush(in) > 0;
 	if (busy)
 		in->idle_loops = 0;
 	else

@@ -17,12 +17,14 @@
 #ifndef CARRYALL_NF_H
 #define CARRYALL_NF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "grant.h"
 #include "stats.h"
 
+struct access_ring;
 struct plog;
 struct rte_mbuf;
 struct rte_mempool;
@@ -64,19 +66,35 @@ struct nf_env {
 	 * the framework starts it when create() returns, and polls it.
 	 */
 	struct plog *log;
+	/* The access log's ring, NULL if there is none; see GRANT_F_ACCESS_LOG.
+	 */
+	struct access_ring *access;
 	uint64_t tsc_hz;
 	void *emit_ctx;
 	void (*emit)(void *emit_ctx, struct rte_mbuf *m);
+	uint16_t (*room)(void *emit_ctx); /* NULL: there always is */
 };
 
 /*
  * Send a packet that the function made or held. The framework owns it from
- * here, sends it with the current burst, or frees it and counts tx_full.
+ * here, sends it with the current burst or as soon as the VNIC takes it, or
+ * frees it and counts tx_full.
  */
 static inline void
 nf_emit(const struct nf_env *env, struct rte_mbuf *m)
 {
 	env->emit(env->emit_ctx, m);
+}
+
+/*
+ * How many packets nf_emit() takes now without one of them, or of the next
+ * burst, being lost; 0 while the VNIC has not taken what was sent before.
+ * Who has many packets that can wait lets go of so many at a time.
+ */
+static inline uint16_t
+nf_room(const struct nf_env *env)
+{
+	return env->room == NULL ? UINT16_MAX : env->room(env->emit_ctx);
 }
 
 /* What a function needs from the config: checked before anything runs. */
@@ -153,9 +171,11 @@ struct nf {
 
 	/*
 	 * More of env->log is durable than before, or its state has changed.
-	 * Thread: instance, between bursts. NULL unless NF_LOGS.
+	 * True to be called again in the loop's next round, as there was no
+	 * room (nf_room()) for all that waited for it. Thread: instance,
+	 * between bursts. NULL unless NF_LOGS.
 	 */
-	void (*durable)(void *state, uint64_t now_tsc);
+	bool (*durable)(void *state, uint64_t now_tsc);
 
 	/*
 	 * Tell the fields of a log record data[0..len), whatever its bytes.

@@ -58,8 +58,7 @@ layers() {
 		dataplane/steer_rows.h dataplane/steer_rules.h dataplane/clock.h \
 		dataplane/softnic/tables.h dataplane/softnic/counters.h \
 		dataplane/softnic/capture.h \
-		dataplane/softnic/capture.h \
-		dataplane/steer_packet.h dataplane/grant.h dataplane/stats.h \
+		dataplane/steer_packet.h dataplane/access.h dataplane/grant.h dataplane/stats.h \
 		dataplane/nf.h dataplane/log/format.h dataplane/log/read.h
 	includes appliance appliance/ ctrl/ dataplane/
 }

@@ -22,9 +22,11 @@
 #define WAIT_MS 10
 #define BATCH   1024 /* packets between two looks whether to stop */
 
+_Static_assert(SOFTNIC_FRAME_MAX <= CAPTURE_COPY_MAX, "a file holds any");
+
 struct reader {
 	const struct capture_options *options;
-	struct pcap pcap;
+	struct capture_file file;
 	uint32_t vnic;
 	int lock;
 	uint64_t lost_before;
@@ -151,25 +153,38 @@ stop_asked(const struct reader *r, int wait_ms)
 	return poll(&p, 1, wait_ms) > 0;
 }
 
+static void
+give(struct reader *r, const struct capture_header *head, const void *bytes)
+{
+	struct capture_frame frame = {
+		.time_ns = head->time_ns,
+		.bytes = bytes,
+		.have = head->length < SOFTNIC_FRAME_MAX ? head->length
+							 : SOFTNIC_FRAME_MAX,
+		.length = head->length,
+		.from_instance = head->from_vnic != 0,
+		.dropped = head->drop != CAPTURE_PASSED,
+	};
+
+	if (head->vnic == r->vnic)
+		capture_file_put(&r->file, &frame);
+}
+
 /* What is there, BATCH at the most: how many. */
 static unsigned int
 take(struct reader *r)
 {
-	static uint8_t frame[SOFTNIC_FRAME_MAX];
+	static uint8_t bytes[SOFTNIC_FRAME_MAX];
 	struct capture_header head;
 	unsigned int n = 0;
 
-	while (n < BATCH &&
-		capture_get(r->ring, &head, frame, sizeof(frame)) == 1) {
-		uint32_t have = head.length < sizeof(frame) ? head.length
-							    : sizeof(frame);
-
-		n++;
-		if (head.vnic == r->vnic &&
-			(head.drop == CAPTURE_PASSED || r->options->drops))
-			pcap_write(&r->pcap, head.time_ns, frame, have,
-				head.length);
+	for (; n < BATCH; n++) {
+		if (capture_get(r->ring, &head, bytes, sizeof(bytes)) != 1)
+			break;
+		give(r, &head, bytes);
 	}
+	r->file.lost = __atomic_load_n(&r->ring->lost, __ATOMIC_RELAXED) -
+		       r->lost_before;
 	return n;
 }
 
@@ -179,34 +194,38 @@ read_packets(struct reader *r)
 {
 	bool stop = false, more = false;
 
-	while (!r->pcap.ended && !stop) {
+	while (!r->file.ended && !stop) {
 		stop = stop_asked(r, more ? 0 : WAIT_MS);
 		more = take(r) == BATCH;
 		if (!more)
-			pcap_flush(&r->pcap);
+			capture_file_flush(&r->file);
 	}
+}
+
+static int
+run(struct reader *r)
+{
+	set_flag(r, 1);
+	read_packets(r);
+	set_flag(r, 0);
+	return capture_file_close(&r->file);
 }
 
 int
 soft_capture(const char *run_dir, const char *name,
-	const struct capture_options *options, FILE *out,
-	struct capture_result *result, char *why, size_t len)
+	const struct capture_options *options, struct capture_result *result,
+	char *why, size_t len)
 {
 	struct reader r = { .options = options, .lock = -1 };
 	int err = open_all(&r, run_dir, name);
 
+	why[0] = '\0';
 	if (err == 0)
-		err = pcap_begin(&r.pcap, out, options);
-	if (err == 0) {
-		set_flag(&r, 1);
-		read_packets(&r);
-		set_flag(&r, 0);
-		pcap_flush(&r.pcap);
-		result->lost =
-			__atomic_load_n(&r.ring->lost, __ATOMIC_RELAXED) -
-			r.lost_before;
-	}
-	result->packets = r.pcap.packets;
+		err = capture_file_open(&r.file, options, name, why, len);
+	if (err == 0)
+		err = run(&r);
+	result->packets = r.file.packets;
+	result->lost = r.file.lost;
 	close_all(&r);
 	return err ? capture_explain(err, name, why, len) : 0;
 }

@@ -26,10 +26,11 @@
 #define BUFFER_PAGES 256 /* per CPU */
 #define WAIT_MS      10
 
+_Static_assert(XDP_CAPTURE_MAX <= CAPTURE_COPY_MAX, "a file holds any");
+
 struct capture {
 	const struct capture_options *options;
-	struct pcap pcap;
-	uint64_t lost;
+	struct capture_file file;
 	uint32_t vnic;
 	int lock, captures;
 	struct xdp_vnic *vnics; /* mapped */
@@ -43,18 +44,24 @@ on_sample(void *ctx, int cpu, void *data, __u32 size)
 {
 	struct capture *c = ctx;
 	struct xdp_capture head;
-	uint32_t have;
+	struct capture_frame frame;
 
 	(void)cpu;
 	if (size < sizeof(head))
 		return;
 	memcpy(&head, data, sizeof(head));
-	have = size - (uint32_t)sizeof(head);
-	if (have > head.length)
-		have = head.length;
-	if (head.vnic == c->vnic && (head.drop < 0 || c->options->drops))
-		pcap_write(&c->pcap, head.time_ns, (char *)data + sizeof(head),
-			have, head.length);
+	if (head.vnic != c->vnic)
+		return;
+	size -= (uint32_t)sizeof(head);
+	frame = (struct capture_frame){
+		.time_ns = head.time_ns,
+		.bytes = (char *)data + sizeof(head),
+		.have = size < head.length ? size : head.length,
+		.length = head.length,
+		.from_instance = head.from_vnic != 0,
+		.dropped = head.drop >= 0,
+	};
+	capture_file_put(&c->file, &frame);
 }
 
 static void
@@ -63,7 +70,7 @@ on_lost(void *ctx, int cpu, __u64 n)
 	struct capture *c = ctx;
 
 	(void)cpu;
-	c->lost += n;
+	c->file.lost += n;
 }
 
 /* Devices are recorded in the order of VNICs; the record is read backwards. */
@@ -196,31 +203,41 @@ read_packets(struct capture *c)
 	bool stop = false;
 	int err = 0;
 
-	while (!c->pcap.ended && !stop && !err) {
+	while (!c->file.ended && !stop && !err) {
 		stop = stop_asked(c);
 		err = perf_buffer__consume(c->buffer);
-		pcap_flush(&c->pcap);
+		capture_file_flush(&c->file);
 	}
 	return err < 0 ? err : 0;
 }
 
+static int
+run(struct capture *c)
+{
+	int err, end;
+
+	set_flag(c, 1);
+	err = read_packets(c);
+	set_flag(c, 0);
+	end = capture_file_close(&c->file);
+	return err ? err : end;
+}
+
 int
 xdp_capture(const char *run_dir, const char *name,
-	const struct capture_options *options, FILE *out,
-	struct capture_result *result, char *why, size_t len)
+	const struct capture_options *options, struct capture_result *result,
+	char *why, size_t len)
 {
 	struct capture c = { .options = options, .lock = -1, .captures = -1 };
 	int err = open_all(&c, run_dir, name);
 
+	why[0] = '\0';
 	if (!err)
-		err = pcap_begin(&c.pcap, out, options);
-	if (!err) {
-		set_flag(&c, 1);
-		err = read_packets(&c);
-		set_flag(&c, 0);
-	}
+		err = capture_file_open(&c.file, options, name, why, len);
+	if (!err)
+		err = run(&c);
 	close_all(&c);
-	result->packets = c.pcap.packets;
-	result->lost = c.lost;
+	result->packets = c.file.packets;
+	result->lost = c.file.lost;
 	return err ? capture_explain(err, name, why, len) : 0;
 }

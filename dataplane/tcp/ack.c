@@ -240,8 +240,12 @@ take_window(struct tcp_conn *c, const struct tcp_seg *s)
 {
 	uint32_t wnd = (uint32_t)s->wnd << c->snd_wscale;
 
-	/* RFC 9293 section 3.10.7.4: not from an old segment. */
-	if (!(seq_lt(c->snd_wl1, s->seq) ||
+	/*
+	 * RFC 9293 section 3.10.7.4: not from an old segment. But what moves
+	 * snd_una is news whatever its number (a retransmission has an old
+	 * one): the former window, counted from there, was never promised.
+	 */
+	if (!(seq_gt(s->ack, c->snd_una) || seq_lt(c->snd_wl1, s->seq) ||
 		    (c->snd_wl1 == s->seq && seq_leq(c->snd_wl2, s->ack))))
 		return;
 	c->snd_wl1 = s->seq;

@@ -11,6 +11,12 @@ emit(void *ctx, struct rte_mbuf *m)
 	nf_emit(ctx, m);
 }
 
+static uint16_t
+room(void *ctx)
+{
+	return nf_room(ctx);
+}
+
 /* The own MAC address is that of the uplink on whose side the peer is. */
 static int
 route(void *ctx, uint32_t nexthop, struct tcp_path *path)
@@ -75,6 +81,7 @@ tcp_bind(struct tcp_config *c, const struct nf_env *env)
 		.name = "tcp",
 		.ctx = (void *)(uintptr_t)env,
 		.emit = emit,
+		.room = room,
 		.route = route };
 	sizes(c, g);
 }

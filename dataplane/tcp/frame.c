@@ -325,10 +325,15 @@ frame_send(struct tcp_conn *c, uint32_t seq, uint32_t len, uint8_t flags)
 		fill_syn(c, &s);
 	else
 		fill(c, &s);
+	if (unlikely(t->tx_room == 0))
+		return false;
 	m = payload(c, seq, len,
 		RTE_ETHER_HDR_LEN + ip_len(&c->tuple) + seg_hdr_len(&s));
-	if (unlikely(m == NULL))
+	if (unlikely(m == NULL)) {
+		t->stats->no_memory++;
 		return false;
+	}
+	t->tx_room--;
 	if (flags & TCP_ACK)
 		said(c);
 	write_headers(t, m, &c->path, &c->tuple, &s, conn_mss(c));

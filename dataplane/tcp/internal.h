@@ -117,6 +117,7 @@ struct tcp_conn {
 	uint16_t snd_bufs;     /* mbufs queued */
 	uint8_t mac_news;      /* of another peer's MAC, once seen; or 0 */
 	uint8_t syn_sent;      /* SYNs sent */
+	uint16_t rcv_bufs;     /* mbufs delivered, not consumed, about */
 	uint32_t challenge_at; /* of the last challenge ACK; 0: none */
 	uint32_t retransmits;
 	uint32_t sent_at; /* last segment with data */
@@ -172,8 +173,8 @@ struct tcp {
 	uint32_t free_conn, free_wait;
 	uint32_t out_first, out_last; /* marked connections; BOARD_NONE */
 	uint32_t changes; /* of the hash, so that a look-up knows its age */
-
-	uint32_t connections, half_open, time_wait, held, timers;
+	uint32_t connections, half_open, time_wait, held, lent, timers;
+	uint32_t tx_room;    /* frames that this tcp_flush() may still send */
 	uint32_t cookies_at; /* when one was sent last; 0: never */
 	uint32_t port_count; /* RFC 6056 */
 
@@ -334,6 +335,13 @@ bool ack_input(struct tcp_conn *c, const struct tcp_seg *s);
 void receive_input(struct tcp_conn *c, struct tcp_in *in);
 /* The window to offer; moves rcv_adv. Scaled as the wire wants it. */
 uint16_t receive_window(struct tcp_conn *c);
+/* Are there more mbufs in use than should be? */
+static inline bool
+is_pressed(const struct tcp *t)
+{
+	return t->held + t->lent >= t->cfg.max_held;
+}
+
 /* Bytes that could be offered now, beyond rcv_nxt. */
 uint32_t receive_space(const struct tcp_conn *c);
 /* An ACK in answer to something odd, as often as is good (RFC 5961). */

@@ -328,6 +328,7 @@ syn_of(const struct tcp_cookie *cookie, const struct tcp_seg *ack)
 		.ts_val = ack->ts_val };
 }
 
+/* true: nothing more is to be said to the segment. */
 static bool
 cookie_input(struct tcp *t, struct tcp_in *in, const struct tcp_tuple *tuple,
 	uint32_t listener)
@@ -340,11 +341,13 @@ cookie_input(struct tcp *t, struct tcp_in *in, const struct tcp_tuple *tuple,
 	if (t->cookies_at == 0 || now32(t) - t->cookies_at > COOKIE_LIFE_MS)
 		return false;
 	if (!cookie_check(&t->secret, tuple, s->seq - 1, s->ack - 1,
-		    s->opts & TCP_OPT_TS,
-		    s->ts_ecr - secret_ts_offset(&t->secret, tuple), t->now_ms,
-		    &cookie)) {
+		    s->opts & TCP_OPT_TS, s->ts_ecr, t->now_ms, &cookie)) {
 		t->stats->cookies_bad++;
-		return false;
+		/*
+		 * Its first segment, which had the cookie, may be lost; a
+		 * reset would end what can still begin when it comes again.
+		 */
+		return seg_space(s) > 0;
 	}
 	t->stats->cookies_ok++;
 	c = passive_create(t, in, tuple, listener, 0);

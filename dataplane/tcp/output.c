@@ -211,7 +211,7 @@ send_window(const struct tcp_conn *c)
 /*
  * Bytes that the next segment of new data has; 0: none now. RFC 9293 section
  * 3.8.6.2.1: a small one only if it is the last, or half the largest window
- * that the peer has ever offered.
+ * that the peer has ever offered, or if it has waited for long enough.
  */
 static uint32_t
 next_len(struct tcp_conn *c, uint32_t queued, int32_t window)
@@ -228,7 +228,8 @@ next_len(struct tcp_conn *c, uint32_t queued, int32_t window)
 		len = mss;
 	if (len > (uint32_t)window) {
 		len = (uint32_t)window;
-		if (len < conn_mss(c) && len < c->max_wnd / 2)
+		if (len < conn_mss(c) && len < c->max_wnd / 2 &&
+			!(c->flags & CONN_PROBE))
 			return 0;
 	}
 	if (flight + len > cwnd) {
@@ -336,7 +337,7 @@ conn_output(struct tcp_conn *c)
 		return syn_output(c);
 	if (!conn_synced(c))
 		return true;
-	if (c->flags & CONN_PROBE) {
+	if ((c->flags & CONN_PROBE) && !is_new_sendable(c)) {
 		/* An old number: the peer must say where it is. */
 		if (!frame_send(c, c->snd_una - 1, 0, TCP_ACK))
 			return false;
@@ -347,6 +348,7 @@ conn_output(struct tcp_conn *c)
 	if ((c->recovery != RECOVERY_TIME || seq_geq(c->rtx_nxt, c->recover)) &&
 		!send_new(c))
 		return false;
+	c->flags &= (uint16_t)~CONN_PROBE;
 	if ((c->flags & CONN_ACK_NOW) && !frame_send(c, c->snd_nxt, 0, TCP_ACK))
 		return false;
 	watch_window(c);

@@ -15,6 +15,9 @@
  * its end; a run that it covers as a whole is copied into it and freed, so
  * that it needs not be split.
  *
+ * Runs are taken out as a whole, for whoever gets the first of one can go on
+ * to its last; so no mbuf but a run's first is ever the queue's first.
+ *
  * A FIN is a flag of the mbuf it follows, or, as long as that one is missing,
  * an mbuf of no bytes. Runs are measured in bytes, without it.
  */
@@ -181,20 +184,6 @@ reass_insert(struct reass *q, struct rte_mbuf *m, uint32_t seq, bool fin,
 	return 1 - gone;
 }
 
-/* Take out the first mbuf; the one behind it is a run's first then. */
-static struct rte_mbuf *
-pop(struct reass *q)
-{
-	struct rte_mbuf *m = q->first;
-	struct tcp_buf *b = buf_of(m);
-
-	q->first = b->next;
-	q->n--;
-	if (b->last != m)
-		buf_of(b->next)->last = b->last;
-	return m;
-}
-
 static void
 chain(struct rte_mbuf **head, struct rte_mbuf **tail, struct rte_mbuf *m)
 {
@@ -220,9 +209,11 @@ reass_take(struct reass *q, uint32_t nxt, uint32_t *taken, bool *fin)
 	*fin = false;
 	while (!*fin && q->first != NULL &&
 		seq_leq(buf_of(q->first)->seq, nxt)) {
-		struct rte_mbuf *m = pop(q);
+		struct rte_mbuf *m = q->first;
 		struct tcp_buf *b = buf_of(m);
 
+		q->first = b->next;
+		q->n--;
 		++*taken;
 		if (b->fin && seq_geq(end_of(b), nxt))
 			*fin = true;

@@ -16,8 +16,11 @@ uint32_t
 receive_space(const struct tcp_conn *c)
 {
 	uint32_t buf = c->stack->cfg.rcv_buf;
-	uint32_t most = (uint32_t)UINT16_MAX << c->rcv_wscale;
-
+	uint32_t most = (uint32_t)UINT16_MAX
+			<< c->rcv_wscale; /* Short of mbufs everybody gets on,
+					     by little steps. */
+	if (unlikely(is_pressed(c->stack)) && buf > 2u * c->mss)
+		buf = 2u * c->mss;
 	if (c->rcv_held >= buf)
 		return 0;
 	buf -= c->rcv_held;
@@ -56,10 +59,28 @@ is_window_news(const struct tcp_conn *c)
 	return more >= buf / 4;
 }
 
+/*
+ * The count of mbufs goes down by the share of bytes: which are which is the
+ * user's knowledge.
+ */
+static void
+give_back(struct tcp_conn *c, uint32_t bytes)
+{
+	uint32_t bufs = c->rcv_bufs;
+
+	if (bytes < c->rcv_held)
+		bufs = (uint32_t)((uint64_t)bufs * bytes / c->rcv_held);
+	else
+		bytes = c->rcv_held;
+	c->rcv_held -= bytes;
+	c->rcv_bufs -= (uint16_t)bufs;
+	c->stack->lent -= bufs;
+}
+
 void
 tcp_consumed(struct tcp_conn *c, uint32_t bytes)
 {
-	c->rcv_held -= bytes < c->rcv_held ? bytes : c->rcv_held;
+	give_back(c, bytes);
 	if ((c->flags & CONN_PEER_FIN) || !conn_synced(c) || !is_window_news(c))
 		return;
 	c->flags |= CONN_ACK_NOW;
@@ -140,12 +161,20 @@ can_trim(const struct tcp_conn *c, const struct tcp_in *in)
 /* true: the connection is still there. */
 static bool
 deliver(struct tcp_conn *c, struct rte_mbuf *data)
-{
-	struct stats_tcp *stats = c->stack->stats;
+{	struct stats_tcp *stats = c->stack->stats;
 	uint32_t life = c->life;
 
+	/* The user has closed while it was told of what came before. */
+	if (c->flags & CONN_ORPHAN) {
+		rte_pktmbuf_free(data);
+		conn_reset(c);
+		conn_free(c, false);
+		return false;
+	}
 	c->rcv_nxt += data->pkt_len;
 	c->rcv_held += data->pkt_len;
+	c->rcv_bufs += data->nb_segs;
+	c->stack->lent += data->nb_segs;
 	stats->in_bytes += data->pkt_len;
 	c->ops->received(c, c->user, data);
 	return c->life == life;
@@ -167,8 +196,9 @@ fin_input(struct tcp_conn *c)
 		c->ops->finished(c, c->user);
 	if (c->life != life)
 		return false;
-	if (c->state == TCP_FIN_WAIT_2) {
-		/* Its answer first: the small entry can only repeat it. */
+	if (c->state == TCP_FIN_WAIT_2) { /* Its answer first: the small entry
+					     can only repeat it. */
+		c->stack->tx_room = 1;
 		conn_output(c);
 		wait_enter(c);
 		return false;
@@ -220,10 +250,9 @@ static void
 out_of_order(struct tcp_conn *c, struct tcp_in *in)
 {
 	struct tcp *t = c->stack;
-
 	t->stats->out_of_order++;
 	ack_at_once(c);
-	if (t->held >= t->cfg.max_held || in->m->nb_segs > 1) {
+	if (is_pressed(t) || in->m->nb_segs > 1) {
 		t->stats->no_memory++;
 		rte_pktmbuf_free(in->m);
 		return;
@@ -240,6 +269,12 @@ is_unwanted(const struct tcp_conn *c, const struct tcp_seg *s)
 	       seq_gt(s->seq + s->len, c->rcv_nxt);
 }
 
+static bool
+is_spent(const struct tcp *t)
+{
+	return t->held + t->lent >= t->cfg.max_held + t->cfg.max_held / 2;
+}
+
 void
 receive_input(struct tcp_conn *c, struct tcp_in *in)
 {
@@ -253,6 +288,11 @@ receive_input(struct tcp_conn *c, struct tcp_in *in)
 		rte_pktmbuf_free(in->m);
 		conn_reset(c);
 		conn_free(c, false);
+		return;
+	} /* The driver must have some to receive with, or no ACK comes in. */
+	if (unlikely(is_spent(c->stack)) && s->len > 0) {
+		c->stack->stats->no_memory++;
+		rte_pktmbuf_free(in->m);
 		return;
 	}
 	trim(c, in);

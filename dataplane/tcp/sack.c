@@ -245,12 +245,16 @@ void
 sack_retransmitted(struct sack_board *b, const struct tcp_range *out)
 {
 	const uint32_t top = seq_max(top_of(b, b->high_rxt), b->lost_to);
+	const bool next =
+		seq_geq(out->start, b->high_rxt) && seq_lt(out->start, top);
 
-	/* Rules 1 and 3 give what is below `top`, and never the same again. */
-	if (seq_geq(out->start, b->high_rxt) &&
-		(seq_lt(out->start, top) || out->start == b->high_rxt)) {
+	/*
+	 * Rules 1 and 3 give what is below `top`, and nothing twice. Without
+	 * any range the first segment and the one to rescue look the same.
+	 */
+	if (next || (b->n == 0 && out->start == b->high_rxt))
 		b->high_rxt = out->end;
-	} else {
+	if (!next) {
 		b->rescued = true;
 		b->rescue = out->end;
 	}

@@ -199,11 +199,10 @@ fixed_len(uint8_t opts)
 static uint32_t
 blocks_that_fit(const struct tcp_seg *s, uint32_t fixed)
 {
-	uint32_t room = TCP_HDR_MAX - TCP_HDR_MIN - fixed, n;
+	uint32_t n = (TCP_HDR_MAX - TCP_HDR_MIN - 4 - fixed) / LEN_BLOCK;
 
-	if (!(s->opts & TCP_OPT_SACK) || room < 4)
+	if (!(s->opts & TCP_OPT_SACK))
 		return 0;
-	n = (room - 4) / LEN_BLOCK;
 	return s->n_sack < n ? s->n_sack : n;
 }
 

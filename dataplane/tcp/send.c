@@ -117,8 +117,10 @@ static int
 may_send(struct tcp_conn *c)
 {
 	if (!conn_sends(c) || (c->flags & CONN_FIN))
-		return -EPIPE;
-	if (tcp_room(c) == 0 || c->stack->held >= c->stack->cfg.max_held) {
+		return -EPIPE; /* One that has nothing queued would not hear of
+				  room. */
+	if (tcp_room(c) == 0 ||
+		(c->snd_bufs > 0 && c->stack->held >= c->stack->cfg.max_held)) {
 		c->flags |= CONN_WANT_ROOM;
 		return -ENOBUFS;
 	}

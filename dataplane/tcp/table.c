@@ -151,6 +151,8 @@ conn_free(struct tcp_conn *c, bool keep_key)
 	queue_clear(c);
 	t->held -= reass_clear(&c->ooo);
 	board_put(c);
+	t->lent -= c->rcv_bufs;
+	c->rcv_bufs = 0;
 	c->life++;
 	t->link[conn_index(c)].next = t->free_conn;
 	t->free_conn = conn_index(c);

@@ -243,6 +243,7 @@ tcp_usage(const struct tcp *t, struct tcp_usage *usage)
 		.half_open = t->half_open,
 		.time_wait = t->time_wait,
 		.held = t->held,
+		.lent = t->lent,
 		.timers = t->timers,
 		.listeners = t->n_listeners,
 		.boards = t->boards,
@@ -271,13 +272,14 @@ tcp_tick(struct tcp *t, uint64_t now_ms)
 }
 
 /*
- * A connection that finds no mbuf stays marked, and those behind it: what is
- * sent now would only take what it needs.
+ * A connection that finds no mbuf, or no room in the port, stays marked, and
+ * those behind it: what is sent now would only take what it needs.
  */
-void
+bool
 tcp_flush(struct tcp *t, uint64_t now_ms)
 {
 	t->now_ms = now_ms;
+	t->tx_room = t->cfg.room != NULL ? t->cfg.room(t->cfg.ctx) : UINT32_MAX;
 	while (t->out_first != BOARD_NONE) {
 		struct tcp_conn *c = &t->conn[t->out_first];
 
@@ -287,8 +289,8 @@ tcp_flush(struct tcp *t, uint64_t now_ms)
 		c->flags &= (uint16_t)~CONN_MARKED;
 		if (!conn_output(c)) {
 			conn_mark(c);
-			t->stats->no_memory++;
-			return;
+			return false;
 		}
 	}
+	return true;
 }

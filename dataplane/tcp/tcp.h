@@ -19,8 +19,10 @@
  *
  * Flow control is by bytes: what is delivered fills the receive window until
  * tcp_consumed() says that it has gone on; what is queued to be sent is held
- * against tcp_room(). So a relay is bounded in both directions by passing the
- * one on to the other.
+ * against tcp_room(). So a relay is bounded in both directions by passing the *
+ * one on to the other. All connections together hold at most max_held mbufs:
+ * near that, windows are opened by two segments only, so that each goes on,
+ * but slowly; far beyond it payload is dropped.
  *
  * Output is collected: calls and segments only mark a connection, and
  * tcp_flush() at the end of a burst sends what is due, so that an answer
@@ -86,10 +88,10 @@ struct tcp_config {
 	uint32_t max_connections; /* a power of two; default 65536 */
 	uint32_t max_half_open;   /* beyond: SYN cookies; default 4096 */
 	uint32_t max_time_wait;   /* oldest go first; default max_connections */
-	uint32_t max_held; /* mbufs in all queues together; default half of
-			    * the pool */
-	uint32_t rcv_buf;  /* bytes per connection; default 256 KiB */
-	uint32_t snd_buf;  /* likewise; default 256 KiB */
+	uint32_t max_held;        /* mbufs that connections hold, delivered ones
+				   * included; default half of the pool */
+	uint32_t rcv_buf;         /* bytes per connection; default 256 KiB */
+	uint32_t snd_buf;         /* likewise; default 256 KiB */
 	uint32_t rto_min_ms, rto_max_ms; /* 200, 60000 */
 	uint32_t connect_ms;             /* give up a hand-shake; 15000 */
 	uint32_t retransmit_ms; /* give up unacknowledged data; 100000 */
@@ -122,7 +124,13 @@ struct tcp_config {
 	void *ctx; /* of the two below */
 
 	/* Send a frame. It owns `m`. Called by tcp_flush(), tcp_input() ... */
-	void (*emit)(void *ctx, struct rte_mbuf *m);
+	void (*emit)(void *ctx,
+		struct rte_mbuf *m); /*
+				      * How many frames emit() takes now without
+				      * losing one; what is over is sent by a
+				      * later tcp_flush(). NULL: any number.
+				      */
+	uint16_t (*room)(void *ctx);
 
 	/*
 	 * The way to next hop `nexthop` (tcp_connect()'s). For a peer that has
@@ -294,8 +302,11 @@ enum tcp_drop {
  */
 uint32_t tcp_tick(struct tcp *t, uint64_t now_ms);
 
-/* Send all that is due on connections that have been marked. */
-void tcp_flush(struct tcp *t, uint64_t now_ms);
+/*
+ * Send all that is due on connections that have been marked. false: some could
+ * not be sent for want of mbufs, or of room: to be called again soon.
+ */
+bool tcp_flush(struct tcp *t, uint64_t now_ms);
 
 /* Buckets of ours have changed: connections that we open take these. */
 void tcp_set_buckets(struct tcp *t, uint32_t buckets, const uint64_t *own);
@@ -304,6 +315,7 @@ void tcp_set_buckets(struct tcp *t, uint32_t buckets, const uint64_t *own);
 struct tcp_usage {
 	uint32_t connections, half_open, time_wait;
 	uint32_t held;   /* mbufs in queues of the stack */
+	uint32_t lent;   /* mbufs delivered and not yet consumed, about */
 	uint32_t timers; /* armed */
 	uint32_t listeners;
 	uint32_t boards; /* SACK scoreboards in use */

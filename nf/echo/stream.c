@@ -12,6 +12,7 @@
 
 #define BUFFERS     16384 /* packets in queues of all connections */
 #define STREAM_NONE UINT32_MAX
+#define AGAIN_US    50 /* until what had no room is tried again */
 
 /* One connection. */
 struct stream {
@@ -365,7 +366,8 @@ streams_tick(struct streams *s, uint64_t now_tsc)
 	uint64_t now_ms = tcp_bind_ms(s->env, now_tsc);
 	uint32_t next_us = tcp_tick(s->tcp, now_ms);
 
-	tcp_flush(s->tcp, now_ms);
+	if (!tcp_flush(s->tcp, now_ms) && next_us > AGAIN_US)
+		next_us = AGAIN_US;
 	gauges(s);
 	return next_us;
 }

@@ -67,29 +67,33 @@ flow_of_packet(const struct lb *lb, const struct hold_packet *p)
 		       : NULL;
 }
 
-static void
+/* 1 if it was emitted, 0 if its connection is no more. */
+static uint16_t
 release_one(struct lb *lb, const struct hold_packet *p)
 {
 	struct flow *f = flow_of_packet(lb, p);
 
 	if (f == NULL) {
 		rte_pktmbuf_free(p->m);
-		return;
+		return 0;
 	}
 	f->held--;
 	nf_emit(lb->env, p->m);
+	return 1;
 }
 
-void
+bool
 hold_release(struct lb *lb, uint64_t durable)
 {
 	struct hold *h = &lb->hold;
+	uint16_t room = nf_room(lb->env);
 
-	while (h->n > 0 && nth(h, 0)->lsn <= durable) {
+	while (h->n > 0 && room > 0 && nth(h, 0)->lsn <= durable) {
 		rte_prefetch0(&lb->flows.flow[nth(h, 8)->flow]);
-		release_one(lb, nth(h, 0));
+		room -= release_one(lb, nth(h, 0));
 		h->first++;
 		h->n--;
 	}
 	lb->env->stats->log.held = h->n;
+	return h->n > 0 && nth(h, 0)->lsn <= durable;
 }

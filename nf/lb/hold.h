@@ -13,10 +13,14 @@
  *
  * `flow->held` counts a connection's packets in here. One that ends meanwhile
  * leaves them; they are freed when their turn comes.
+ *
+ * One write may make more of them durable than the VNIC's ring takes at once,
+ * so they are let go in slices, as there is room.
  */
 #ifndef CARRYALL_LB_HOLD_H
 #define CARRYALL_LB_HOLD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct flow;
@@ -57,9 +61,10 @@ int hold_has_room(const struct hold *h, const struct flow *f);
 void hold_put(struct lb *lb, struct flow *f, struct rte_mbuf *m);
 
 /*
- * Emit the packets that wait for records up to `durable`; free those whose
- * connection is no more.
+ * Emit the packets that wait for records up to `durable`, as many as there is
+ * room for; free those whose connection is no more. True if some that could
+ * go are left.
  */
-void hold_release(struct lb *lb, uint64_t durable);
+bool hold_release(struct lb *lb, uint64_t durable);
 
 #endif

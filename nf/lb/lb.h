@@ -335,7 +335,7 @@ void lb_log_redefine(struct lb *lb);
 uint32_t lb_log_tick(struct lb *lb);
 
 /* nf.durable */
-void lb_durable(void *state, uint64_t now_tsc);
+bool lb_durable(void *state, uint64_t now_tsc);
 
 /* --- the other parts --- */
 

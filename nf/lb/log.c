@@ -299,13 +299,13 @@ lb_log_first(struct lb *lb, struct flow *f, const struct packet *p)
 	return NF_TX;
 }
 
-void
+bool
 lb_durable(void *state, uint64_t now_tsc)
 {
 	struct lb *lb = state;
 
 	(void)now_tsc;
-	hold_release(
+	return hold_release(
 		lb, plog_healthy(lb->log) ? plog_durable(lb->log) : UINT64_MAX);
 }
 

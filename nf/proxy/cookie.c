@@ -126,6 +126,15 @@ cookie_set(const char *name, size_t name_len, uint64_t id, char *out)
 	return (size_t)(o - out);
 }
 
+/* Behind out[0..n), unless there is no `out`. The new length. */
+static size_t
+add(char *out, size_t n, const char *c, size_t len)
+{
+	if (out != NULL)
+		memcpy(out + n, c, len);
+	return n + len;
+}
+
 /*
  * What is left keeps its bytes: a pair goes with the ";" behind it, or, the
  * last one, with the one before it, and a blank at the beginning goes as well.
@@ -148,12 +157,8 @@ cookie_cut(const char *value, size_t len, const char *name, size_t name_len,
 			while (at < pair.end && is_blank(value[at]))
 				at++;
 		else if (at > 0)
-			out[n++] = ';';
-		memcpy(out + n, value + at, pair.end - at);
-		n += pair.end - at;
+			n = add(out, n, ";", 1);
+		n = add(out, n, value + at, pair.end - at);
 	}
-	if (cut)
-		return n;
-	memcpy(out, value, len);
-	return len;
+	return cut ? n : add(out, 0, value, len);
 }

@@ -52,9 +52,9 @@ uint64_t cookie_find(const struct http_parser *p, const char *buf,
 size_t cookie_set(const char *name, size_t name_len, uint64_t id, char *out);
 
 /*
- * Copy a Cookie field's value[0..len) to `out` (room for len bytes) without
- * cookies called `name`. Bytes written: 0 if nothing else was in it; len if it
- * was not, and then nothing is changed.
+ * Copy a Cookie field's value[0..len) to `out` (room for len bytes; NULL: just
+ * tell the length) without cookies called `name`. Bytes written: 0 if nothing
+ * else was in it; len if it was not, and then nothing is changed.
  */
 size_t cookie_cut(const char *value, size_t len, const char *name,
 	size_t name_len, char *out);

@@ -49,10 +49,12 @@ on_name_end(llhttp_t *l)
 	struct http_parser *p = parser_of(l);
 
 	if (p->head.n_fields >= p->limits.max_fields) {
-		http_fail(p, 431, p->name.at, "too many fields");
+		p->too_many = true;
 		return -1;
 	}
-	p->field[p->head.n_fields++] = (struct http_field){ .name = p->name };
+	p->field[p->head.n_fields++] = (struct http_field){
+		.name = p->name,
+	};
 	p->name.len = 0;
 	return 0;
 }
@@ -142,12 +144,15 @@ skip_empty_line(struct http_parser *p, const char *buf, size_t len)
 	return 0;
 }
 
-/* Is there "D.D" at `at`, for digits D? */
+/* Is there "D.D" at `at`, for digits D, but neither "1.0" nor "1.1"? */
 static bool
-is_version(const char *buf, size_t len, size_t at)
+is_other_version(const char *buf, size_t len, size_t at)
 {
-	return at + 3 <= len && buf[at] >= '0' && buf[at] <= '9' &&
-	       buf[at + 1] == '.' && buf[at + 2] >= '0' && buf[at + 2] <= '9';
+	const char *v = buf + at;
+
+	return at + 3 <= len && v[0] >= '0' && v[0] <= '9' && v[1] == '.' &&
+	       v[2] >= '0' && v[2] <= '9' &&
+	       (v[0] != '1' || (v[2] != '0' && v[2] != '1'));
 }
 
 /* What a fault that llhttp has seen at buf[at] means to the client. */
@@ -162,7 +167,7 @@ llhttp_status(const struct http_parser *p, llhttp_errno_t e, const char *buf,
 		/* A method still, if of no kind that we know. */
 		return buf[at] == ' ' || http_is_token(buf + at, 1) ? 501 : 400;
 	case HPE_INVALID_VERSION:
-		return is_version(buf, at + 1, version) ? 505 : 400;
+		return is_other_version(buf, at + 1, version) ? 505 : 400;
 	case HPE_PAUSED_H2_UPGRADE:
 		return 505;
 	default:
@@ -171,9 +176,10 @@ llhttp_status(const struct http_parser *p, llhttp_errno_t e, const char *buf,
 }
 
 static int
-llhttp_fault(struct http_parser *p, llhttp_errno_t e, const char *buf)
+llhttp_fault(
+	struct http_parser *p, llhttp_errno_t e, const char *buf, size_t len)
 {
-	size_t at = p->fed;
+	size_t at = p->fed < len ? p->fed : len - 1;
 	const char *why = llhttp_get_error_reason(&p->llhttp);
 
 	if (e == HPE_PAUSED_H2_UPGRADE)
@@ -216,30 +222,38 @@ check(struct http_parser *p, const char *buf, size_t seen)
 	return p->ended ? http_check_head(p, buf) : -EAGAIN;
 }
 
-int
-http_parse(struct http_parser *p, const char *buf, size_t len)
+/* Feed and check buf[0..end). */
+static int
+advance(struct http_parser *p, const char *buf, size_t end)
 {
-	size_t end = len < p->limits.max_bytes ? len : p->limits.max_bytes;
 	llhttp_errno_t e;
 	int err;
 
-	if (p->fed == 0 && len > 0) {
-		err = skip_empty_line(p, buf, len);
+	if (p->fed == 0 && end > 0) {
+		err = skip_empty_line(p, buf, end);
 		if (err != 0)
 			return err;
 	}
-	if (p->fed >= end && end < p->limits.max_bytes)
+	if (p->fed >= end)
 		return -EAGAIN;
 	e = feed(p, buf, end);
-	err = check(p, buf, e == HPE_OK ? end : p->fed + 1u);
+	err = check(p, buf, p->fed);
 	if (err != -EAGAIN)
 		return err;
-	if (p->error.why != NULL)
-		return -EBADMSG;
-	if (e != HPE_OK)
-		return llhttp_fault(p, e, buf);
-	if (end < p->limits.max_bytes)
-		return -EAGAIN;
-	return http_fail(p, p->head.start_line_ok ? 431 : 414, end,
-		p->head.start_line_ok ? "head too long" : "target too long");
+	if (p->too_many)
+		return http_fail(p, 431, p->name.at, "too many fields");
+	return e == HPE_OK ? -EAGAIN : llhttp_fault(p, e, buf, end);
+}
+
+int
+http_parse(struct http_parser *p, const char *buf, size_t len)
+{
+	const size_t max = p->limits.max_bytes;
+	int err = advance(p, buf, len < max ? len : max);
+
+	if (err != -EAGAIN || len < max)
+		return err;
+	return p->head.start_line_ok
+		       ? http_fail(p, 431, max, "head too long")
+		       : http_fail(p, 414, max, "target too long");
 }

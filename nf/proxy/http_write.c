@@ -160,21 +160,22 @@ put_host(struct out *o, const struct copy *c, const struct http_field *f)
 static bool
 put_cookie(struct out *o, const struct copy *c, const struct http_field *f)
 {
-	const size_t ahead = (size_t)f->value.at - f->name.at;
-	size_t len;
+	const char *value = c->buf + f->value.at;
+	const struct http_write *w = c->w;
+	size_t len =
+		cookie_cut(value, f->value.len, w->cookie, w->cookie_len, NULL);
 
-	if ((size_t)(o->end - o->at) < ahead + f->value.len + 2) {
-		o->full = true;
-		return true;
-	}
-	len = cookie_cut(c->buf + f->value.at, f->value.len, c->w->cookie,
-		c->w->cookie_len, o->at + ahead);
 	if (len == f->value.len)
 		return false;
 	if (len == 0)
 		return true;
-	put(o, c->buf + f->name.at, ahead);
-	o->at += len;
+	put(o, c->buf + f->name.at, (size_t)f->value.at - f->name.at);
+	if ((size_t)(o->end - o->at) < len) {
+		o->full = true;
+		return true;
+	}
+	o->at += cookie_cut(
+		value, f->value.len, w->cookie, w->cookie_len, o->at);
 	PUT(o, "\r\n");
 	return true;
 }
@@ -352,7 +353,7 @@ http_write_request(const struct http_parser *p, const char *buf,
 	struct copy c = {
 		.p = p, .buf = buf, .w = w, .for_at = -1, .forwarded_at = -1
 	};
-	const bool te = p->head.te_trailers && p->head.minor == 1;
+	const bool te = p->head.te_trailers;
 
 	survey(&c);
 	c.mask = request_mask(&c);

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <isa-l.h>
+#include <isa-l/crc.h>
 
 #include "dataplane/grant.h"
 

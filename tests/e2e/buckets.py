@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Which buckets the packets of a capture belong to.
 
-  buckets.py PCAP SEED BUCKETS VIP... -- SNAT...
+  buckets.py PCAPNG SEED BUCKETS VIP... -- SNAT...
 
 Computes the bucket of each TCP or UDP packet the way dataplane/steer.h says:
 by hash where the client's side is a VIP, by the port where it is a SNAT
@@ -47,13 +47,14 @@ def mapped(text):
 
 
 def frames(path):
-    """The frames of a classic pcap file of either byte order."""
+    """The frames of a pcapng file of this machine's byte order."""
     with open(path, "rb") as f:
-        head = f.read(24)
-        little = head[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1")
-        while record := f.read(16):
-            length = struct.unpack("<I" if little else ">I", record[8:12])[0]
-            yield f.read(length)
+        while head := f.read(8):
+            kind, length = struct.unpack("=II", head)
+            body = f.read(length - 8)
+            if kind == 6:
+                kept = struct.unpack("=I", body[12:16])[0]
+                yield body[20:20 + kept]
 
 
 def parse(frame):

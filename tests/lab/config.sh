@@ -17,6 +17,8 @@ CFG_WEB=""
 CFG_APPLIANCE=""
 # More keys of the services made next.
 CFG_SERVICE=""
+# Whether the function ping has services of TCP, too.
+CFG_ECHO_TCP=false
 
 # One backend's addresses: HOST=WEIGHT, in family 4 or 6.
 config_backend() {
@@ -52,6 +54,14 @@ config_services() {
 	config_service dns6 "$VIP6" 53 udp 6; echo
 }
 
+config_echo_tcp() {
+	[ "$CFG_ECHO_TCP" = true ] || return 0
+	cat <<-END
+	      { name = "tcp4"; address = "$ECHO4"; port = 7; protocol = "tcp"; },
+	      { name = "tcp6"; address = "$ECHO6"; port = 7; protocol = "tcp"; },
+	END
+}
+
 config() {
 	cat <<-END
 	appliance: { name = "$NAME"; state = "$LAB_DIR/state";
@@ -67,6 +77,7 @@ config() {
 	    ); },
 	  { name = "ping"; type = "echo"; uplink = "wan"; instances = 1;
 	    services = (
+	$(config_echo_tcp)
 	      { name = "udp4"; address = "$ECHO4"; port = 7; protocol = "udp"; },
 	      { name = "udp6"; address = "$ECHO6"; port = 7; protocol = "udp"; },
 	      { name = "icmp4"; address = "$ECHO4"; protocol = "icmp"; },

@@ -43,7 +43,7 @@ static unsigned int n_cores = 4;
 static const struct config_machine machine = { &n_cores, has_core, has_device,
 	has_user };
 
-static struct config *
+static inline struct config *
 load(const char *path)
 {
 	struct config_faults faults = { 0 };

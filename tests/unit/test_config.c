@@ -251,6 +251,139 @@ START_TEST(defaults)
 }
 END_TEST
 
+/* --- a proxy --- */
+
+START_TEST(proxy_function)
+{
+	struct config *c = load("tests/config/good/proxy.cfg");
+	const struct config_function *f = &c->functions[0];
+
+	ck_assert(f->proxies);
+	ck_assert_int_eq(f->congestion, CONFIG_NEWRENO);
+	ck_assert_str_eq(f->access.file, "/tmp/edge.log");
+	ck_assert_int_eq(f->access.format, CONFIG_ACCESS_JSON);
+	ck_assert_int_eq(c->functions[1].congestion, CONFIG_CUBIC);
+	ck_assert_str_eq(c->functions[1].access.file, "");
+	ck_assert(c->functions[1].proxies);
+	ck_assert(!c->functions[2].proxies);
+	ck_assert(config_keeps_seed(c));
+	c->n_functions = 1;
+	ck_assert(config_keeps_seed(c));
+	c->functions[0].proxies = false;
+	ck_assert(!config_keeps_seed(c));
+	c->n_functions = 3;
+	config_free(c);
+}
+END_TEST
+
+START_TEST(proxy_service)
+{
+	struct config *c = load("tests/config/good/proxy.cfg");
+	const struct config_service *s = &c->functions[0].services[0];
+	const struct config_waits w = { 1000, 2000, 3000, 4000, 5000 };
+
+	ck_assert_int_eq(s->mode, GRANT_MODE_HTTP);
+	ck_assert_int_eq(s->proxy_protocol, GRANT_PROXY_ANY);
+	ck_assert_int_eq(s->scheduler, GRANT_SCHED_LEASTCONN);
+	ck_assert(!s->access_log && !s->forwarded_for);
+	ck_assert(s->forwarded && s->trust_forwarded);
+	ck_assert_uint_eq(s->client_connections, 77);
+	ck_assert_uint_eq(s->retries, 0);
+	ck_assert_uint_eq(s->max_header, 4096);
+	ck_assert_uint_eq(s->max_headers, 50);
+	ck_assert_uint_eq(s->max_requests, 9);
+	ck_assert_uint_eq(s->max_body, 5ull << 30);
+	ck_assert_mem_eq(&s->timeouts, &w, sizeof(w));
+	ck_assert_str_eq(s->cookie, "SRV");
+	ck_assert_int_eq(s->send_proxy, GRANT_PROXY_V2);
+	ck_assert_uint_eq(s->max_idle, 3);
+	ck_assert_uint_eq(s->error_len, 11);
+	ck_assert_mem_eq(s->error_body, "<p>No.</p>\n", 11);
+	config_free(c);
+}
+END_TEST
+
+START_TEST(proxy_groups)
+{
+	struct config *c = load("tests/config/good/proxy.cfg");
+	const struct config_service *s = &c->functions[0].services[0];
+	struct config_group own = config_group(s, 0);
+	struct config_group api = config_group(s, 1);
+
+	ck_assert_uint_eq(config_groups(s), 3);
+	ck_assert_uint_eq(config_default_group(s), 0);
+	ck_assert_str_eq(own.name, "default");
+	ck_assert_str_eq(own.cookie, "SRV");
+	ck_assert_uint_eq(own.n_backends, 1);
+	/* the families of clients and backends need not be the same */
+	assert_addr(&own.backends[0].addr, "fd00:2::21");
+	ck_assert_str_eq(api.name, "api");
+	ck_assert_int_eq(api.scheduler, GRANT_SCHED_LEASTCONN);
+	ck_assert_int_eq(api.send_proxy, GRANT_PROXY_V1);
+	ck_assert_uint_eq(api.max_idle, 0);
+	ck_assert_str_eq(api.cookie, "A!#$%&'*+-.^_`|~9");
+	ck_assert_uint_eq(api.n_backends, 2);
+	ck_assert_uint_eq(api.backends[0].port, 9000);
+	ck_assert_uint_eq(api.backends[1].port, 80);
+	ck_assert_int_eq(config_group(s, 2).scheduler, GRANT_SCHED_RR);
+	ck_assert_uint_eq(config_group(s, 2).max_idle, 64);
+	/* without backends of its own: the group of that name, or the first */
+	s = &c->functions[0].services[1];
+	ck_assert_uint_eq(config_groups(s), 2);
+	ck_assert_uint_eq(config_default_group(s), 1);
+	s = &c->functions[0].services[2];
+	ck_assert_uint_eq(config_default_group(s), 0);
+	config_free(c);
+}
+END_TEST
+
+START_TEST(proxy_routes)
+{
+	struct config *c = load("tests/config/good/proxy.cfg");
+	const struct config_service *s = &c->functions[0].services[0];
+
+	ck_assert_uint_eq(s->n_routes, 5);
+	ck_assert_str_eq(s->routes[0].host, "");
+	ck_assert_str_eq(s->routes[0].path, "/v1/");
+	ck_assert_uint_eq(s->routes[0].index, 1);
+	ck_assert_str_eq(s->routes[1].host, "api.example.org");
+	ck_assert_str_eq(s->routes[1].path, "");
+	ck_assert_str_eq(s->routes[2].host, ".example.org");
+	ck_assert_uint_eq(s->routes[2].index, 2);
+	ck_assert_str_eq(s->routes[3].host, "[fd00::1]");
+	ck_assert_uint_eq(s->routes[4].index, 0);
+	config_free(c);
+}
+END_TEST
+
+START_TEST(proxy_defaults)
+{
+	struct config *c = load("tests/config/good/proxy.cfg");
+	const struct config_service *s = &c->functions[1].services[0];
+	const struct config_waits w = { 5000, 10000, 60000, 60000, 3600000 };
+
+	ck_assert_int_eq(s->mode, GRANT_MODE_HTTP);
+	ck_assert_int_eq(s->proxy_protocol, GRANT_PROXY_NONE);
+	ck_assert_int_eq(s->scheduler, GRANT_SCHED_RR);
+	ck_assert(s->access_log && s->forwarded_for);
+	ck_assert(!s->forwarded && !s->trust_forwarded);
+	/* half of what the function has, as rounded up */
+	ck_assert_uint_eq(s->client_connections, 512);
+	ck_assert_uint_eq(s->retries, 2);
+	ck_assert_uint_eq(s->max_header, 16384);
+	ck_assert_uint_eq(s->max_headers, 100);
+	ck_assert_uint_eq(s->max_requests, 0);
+	ck_assert_uint_eq(s->max_body, 0);
+	ck_assert_mem_eq(&s->timeouts, &w, sizeof(w));
+	ck_assert_str_eq(s->cookie, "");
+	ck_assert_int_eq(s->send_proxy, GRANT_PROXY_NONE);
+	ck_assert_uint_eq(s->max_idle, 64);
+	ck_assert_uint_eq(s->error_len, 0);
+	ck_assert_int_eq(c->functions[1].services[1].mode, GRANT_MODE_TCP);
+	config_free(c);
+}
+END_TEST
+
 /* Includes are found from any working directory. */
 START_TEST(include_elsewhere)
 {
@@ -285,6 +418,7 @@ START_TEST(example_others)
 	n_cores = 1;
 	config_free(load("conf/lb.cfg"));
 	config_free(load("conf/echo.cfg"));
+	config_free(load("conf/proxy.cfg"));
 	n_cores = 2;
 	config_free(load("conf/soft.cfg"));
 }
@@ -597,6 +731,11 @@ main(void)
 	tcase_add_test(tc, all_function);
 	tcase_add_test(tc, all_services);
 	tcase_add_test(tc, defaults);
+	tcase_add_test(tc, proxy_function);
+	tcase_add_test(tc, proxy_service);
+	tcase_add_test(tc, proxy_groups);
+	tcase_add_test(tc, proxy_routes);
+	tcase_add_test(tc, proxy_defaults);
 	tcase_add_test(tc, include_elsewhere);
 	tcase_add_test(tc, example_demo);
 	tcase_add_test(tc, example_others);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The framework's promise to a function: each packet is sent, held or freed
- * exactly once, by its verdict. And the mailbox, driven by a peer that is
+ * exactly once, by its verdict, also where the VNIC's ring is full. And the
+ * mailbox, driven by a peer that is
  * good and by one that talks nonsense.
  */
 #include <errno.h>
@@ -12,6 +13,7 @@
 
 #include "dataplane/instance.h"
 #include "tests/unit/lb_lab.h"
+#include "tests/unit/slow_port.h"
 
 #define N 48
 
@@ -55,6 +57,169 @@ START_TEST(spins_by_what_it_shares)
 	ck_assert_uint_lt(instance_spin_loops(&g, 5), alone);
 	/* Without a doorbell nothing would wake it. */
 	ck_assert_uint_eq(instance_spin_loops(&g, -1), UINT32_MAX);
+}
+END_TEST
+
+/* --- a ring that is full --- */
+
+static struct stats ring_stats;
+static unsigned int pool_full;
+
+static void
+ring_begin(void)
+{
+	pool_full = rte_mempool_avail_count(lab_pool);
+	slow_begin();
+	memset(&in, 0, sizeof(in));
+	memset(&ring_stats, 0, sizeof(ring_stats));
+	in.stats = &ring_stats;
+	in.vnic.port = slow.port;
+	in.tsc_per_us = 1;
+	in.now_tsc = 77;
+}
+
+/* Whatever is left is freed, and then the pool is as it was. */
+static void
+ring_end(void)
+{
+	rte_pktmbuf_free_bulk(in.out, in.n_out);
+	slow_end();
+	ck_assert_uint_eq(rte_mempool_avail_count(lab_pool), pool_full);
+}
+
+/* A packet that tells its number, by its length. */
+static struct rte_mbuf *
+numbered(uint16_t i)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(lab_pool);
+
+	ck_assert_ptr_nonnull(m);
+	ck_assert_ptr_nonnull(rte_pktmbuf_append(m, i));
+	return m;
+}
+
+static void
+emit_numbered(uint16_t from, uint16_t to)
+{
+	for (uint16_t i = from; i < to; i++)
+		instance_emit(&in, numbered(i));
+}
+
+/* The ring gives numbers from..to-1 next. */
+static void
+ring_gives(uint16_t from, uint16_t to)
+{
+	struct rte_mbuf *m;
+
+	for (uint16_t i = from; i < to; i++) {
+		ck_assert_uint_eq(slow_take(&m, 1), 1);
+		ck_assert_uint_eq(rte_pktmbuf_pkt_len(m), i);
+		rte_pktmbuf_free(m);
+	}
+}
+
+START_TEST(what_the_ring_leaves_stays)
+{
+	ring_begin();
+	emit_numbered(0, 150);
+	ck_assert_uint_eq(instance_flush(&in), SLOW_ROOM);
+	ck_assert_uint_eq(instance_flush(&in), 0);
+	ck_assert_uint_eq(in.n_out, 150 - SLOW_ROOM);
+	ring_gives(0, 10);
+	emit_numbered(150, 160);
+	ck_assert_uint_eq(instance_flush(&in), 10);
+	ring_gives(10, 10 + SLOW_ROOM);
+	ck_assert_uint_eq(instance_flush(&in), SLOW_ROOM);
+	ring_gives(74, 74 + SLOW_ROOM);
+	ck_assert_uint_eq(instance_flush(&in), 160 - 74 - SLOW_ROOM);
+	ring_gives(74 + SLOW_ROOM, 160);
+	ck_assert_uint_eq(in.n_out, 0);
+	ck_assert_uint_eq(in.n_left, 0);
+	ck_assert_uint_eq(ring_stats.tx_packets, 160);
+	ck_assert_uint_eq(ring_stats.tx_bytes, 160 * 159 / 2);
+	ck_assert_uint_eq(ring_stats.drop[NF_DROP_TX_FULL], 0);
+	ring_end();
+}
+END_TEST
+
+/* What comes last is lost where something must be: what waited is not. */
+START_TEST(no_room_for_a_burst)
+{
+	nf_verdict verdict[NF_BURST_MAX] = { NF_TX };
+	struct rte_mbuf *pkts[NF_BURST_MAX];
+	const uint16_t first = INSTANCE_OUT_MAX - NF_BURST_MAX;
+
+	ring_begin();
+	emit_numbered(0, SLOW_ROOM);
+	instance_flush(&in);
+	emit_numbered(0, first);
+	for (uint16_t round = 0; round < 3; round++) {
+		for (uint16_t i = 0; i < NF_BURST_MAX; i++)
+			pkts[i] = numbered(1000 + round);
+		instance_dispatch(&in, pkts, NF_BURST_MAX, verdict);
+		instance_flush(&in);
+		ck_assert_uint_eq(in.n_out, INSTANCE_OUT_MAX);
+		ck_assert_uint_eq(
+			ring_stats.drop[NF_DROP_TX_FULL], round * NF_BURST_MAX);
+		for (uint16_t i = 0; i < in.n_out; i++)
+			ck_assert_uint_eq(rte_pktmbuf_pkt_len(in.out[i]),
+				i < first ? i : 1000 + round);
+	}
+	instance_emit(&in, numbered(1));
+	ck_assert_uint_eq(
+		ring_stats.drop[NF_DROP_TX_FULL], 2 * NF_BURST_MAX + 1);
+	ck_assert_uint_eq(in.n_out, INSTANCE_OUT_MAX);
+	ring_end();
+}
+END_TEST
+
+/* The wait counts from the last packet that the ring took. */
+START_TEST(nothing_taken_for_long)
+{
+	ring_begin();
+	emit_numbered(0, SLOW_ROOM + 20);
+	instance_flush(&in);
+	in.now_tsc += INSTANCE_OUT_WAIT_US - 1;
+	ck_assert_uint_eq(instance_flush(&in), 0);
+	ring_gives(0, 1);
+	ck_assert_uint_eq(instance_flush(&in), 1);
+	in.now_tsc += INSTANCE_OUT_WAIT_US - 1;
+	ck_assert_uint_eq(instance_flush(&in), 0);
+	ck_assert_uint_eq(in.n_out, 19);
+	in.now_tsc += 1;
+	ck_assert_uint_eq(instance_flush(&in), 19);
+	ck_assert_uint_eq(in.n_out, 0);
+	ck_assert_uint_eq(ring_stats.drop[NF_DROP_TX_FULL], 19);
+	/* The next one begins a wait of its own. */
+	emit_numbered(0, 1);
+	instance_flush(&in);
+	in.now_tsc += INSTANCE_OUT_WAIT_US - 1;
+	ck_assert_uint_eq(instance_flush(&in), 0);
+	ck_assert_uint_eq(in.n_out, 1);
+	ring_end();
+}
+END_TEST
+
+START_TEST(room_is_what_can_wait)
+{
+	const uint16_t most = INSTANCE_OUT_MAX - NF_BURST_MAX;
+
+	ring_begin();
+	ck_assert_uint_eq(instance_room(&in), most);
+	emit_numbered(0, 10);
+	ck_assert_uint_eq(instance_room(&in), most - 10);
+	emit_numbered(10, most);
+	ck_assert_uint_eq(instance_room(&in), 0);
+	emit_numbered(most, most + 5);
+	ck_assert_uint_eq(instance_room(&in), 0);
+	/* While any is left there is none, however few. */
+	for (uint16_t i = 0; in.n_out > 0; i++) {
+		instance_flush(&in);
+		ck_assert_uint_eq(instance_room(&in), in.n_out > 0 ? 0 : most);
+		ring_gives(
+			i * SLOW_ROOM, RTE_MIN((i + 1) * SLOW_ROOM, most + 5));
+	}
+	ring_end();
 }
 END_TEST
 
@@ -174,6 +339,10 @@ main(void)
 
 	tcase_add_test(tc, each_packet_exactly_once);
 	tcase_add_test(tc, spins_by_what_it_shares);
+	tcase_add_test(tc, what_the_ring_leaves_stays);
+	tcase_add_test(tc, no_room_for_a_burst);
+	tcase_add_test(tc, nothing_taken_for_long);
+	tcase_add_test(tc, room_is_what_can_wait);
 	tcase_add_test(tc, mail_is_answered);
 	tcase_add_test(tc, nonsense_is_let_go);
 	tcase_add_test(tc, the_newest_peer_counts);

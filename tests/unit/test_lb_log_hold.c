@@ -2,7 +2,9 @@
 /* First packets that wait for the log, and a log that is slow or in trouble. */
 #include <errno.h>
 
+#include "dataplane/instance.h"
 #include "lb_log.h"
+#include "slow_port.h"
 
 static struct rte_mbuf *sent[4096];
 static unsigned int n_sent;
@@ -135,6 +137,79 @@ START_TEST(test_hold_burst)
 	for (unsigned int i = 0; i < 40; i++)
 		ck_assert_ptr_eq(sent[i], m[i]);
 	sent_free();
+	bench_end();
+}
+END_TEST
+
+/* --- a ring that takes few at a time --- */
+
+#define MANY      700 /* more than INSTANCE_OUT_MAX and the ring take */
+#define AT_A_TIME 16
+
+static struct instance loop_of;
+
+/* The lb as it is in an instance, on the slow port. */
+static void
+start_on_slow_port(void)
+{
+	slow_begin();
+	memset(&loop_of, 0, sizeof(loop_of));
+	loop_of.nf = &nf_lb;
+	loop_of.nf_state = lab.lb;
+	loop_of.stats = &lab.stats;
+	loop_of.log.log = lab.log;
+	loop_of.vnic.port = slow.port;
+	loop_of.tsc_per_us = TSC_HZ / 1000000;
+	loop_of.now_tsc = lab.now_us;
+	lab.env.emit_ctx = &loop_of;
+	lab.env.emit = instance_emit;
+	lab.env.room = instance_room;
+}
+
+/* What the loop does in a round, if no packet comes; then the ring is read. */
+static unsigned int
+round_of_loop(void)
+{
+	unsigned int n;
+
+	instance_log_poll(&loop_of);
+	if (loop_of.n_out > 0)
+		instance_flush(&loop_of);
+	n = slow_take(sent + n_sent, AT_A_TIME);
+	n_sent += n;
+	return n;
+}
+
+/* All are durable at once, and the ring takes few at a time: none is lost. */
+START_TEST(test_hold_slices)
+{
+	struct spec s = SPEC(CLIENT, VIP, 7, 80, IPPROTO_UDP, .payload = 9);
+	struct rte_mbuf *m[MANY];
+	unsigned int rounds = 0;
+
+	start_sync(IPPROTO_UDP);
+	start_on_slow_port();
+	for (uint16_t i = 0; i < MANY; i++) {
+		s.sport = (uint16_t)(1 + i % 20);
+		m[i] = lab_packet(s);
+		ck_assert_uint_eq(lab_send(m[i]), NF_HELD);
+	}
+	ck_assert_uint_eq(lab.stats.log.held, MANY);
+	for (unsigned int again = 0; n_sent < MANY && again < 2; rounds++) {
+		for (unsigned int i = 0; i < bench.mem.n; i++)
+			mem_complete(&bench.mem, i);
+		again = round_of_loop() > 0 ? 0 : again + 1;
+	}
+	ck_assert_uint_eq(lab.stats.drop[NF_DROP_TX_FULL], 0);
+	ck_assert_uint_eq(n_sent, MANY);
+	for (unsigned int i = 0; i < MANY; i++)
+		ck_assert_ptr_eq(sent[i], m[i]);
+	ck_assert_uint_eq(lab.stats.log.held, 0);
+	ck_assert_int_eq(loop_of.durable_again, false);
+	/* It was as slow as the ring, not slower. */
+	ck_assert_uint_le(rounds, MANY / AT_A_TIME + 4);
+	sent_free();
+	slow_end();
 	bench_end();
 }
 END_TEST
@@ -349,6 +424,7 @@ main(void)
 	tcase_add_test(tc, test_hold);
 	tcase_add_test(tc, test_hold_order);
 	tcase_add_test(tc, test_hold_burst);
+	tcase_add_test(tc, test_hold_slices);
 	tcase_add_test(tc, test_hold_gone);
 	tcase_add_test(tc, test_hold_failure);
 	tcase_add_test(tc, test_hold_stall);

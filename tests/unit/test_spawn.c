@@ -17,10 +17,12 @@
 #include <unistd.h>
 
 #include "ctrl/spawn.h"
+#include "ctrl/access.h"
 #include "ctrl/supervisor.h"
 
 #define STORE   7
 #define DAMAGED 8
+#define ACCESS  9
 
 static struct rundir dir;
 
@@ -34,26 +36,29 @@ is_open(int fd)
 
 /* Descriptors 3 to 6 are always there, nothing is above. */
 static bool
-inherited(bool store, bool damaged)
+inherited(bool store, bool damaged, bool access)
 {
 	for (int fd = 3; fd <= 6; fd++)
 		if (!is_open(fd))
 			return false;
-	for (int fd = DAMAGED + 1; fd < 256; fd++)
+	for (int fd = ACCESS + 1; fd < 256; fd++)
 		if (is_open(fd))
 			return false;
-	return is_open(STORE) == store && is_open(DAMAGED) == damaged;
+	return is_open(STORE) == store && is_open(DAMAGED) == damaged &&
+	       is_open(ACCESS) == access;
 }
 
 static int
 instance_play(const char *name)
 {
 	if (strcmp(name, "none") == 0)
-		return !inherited(false, false);
+		return !inherited(false, false, false);
 	if (strcmp(name, "store") == 0)
-		return !inherited(true, false);
+		return !inherited(true, false, false);
 	if (strcmp(name, "both") == 0)
-		return !inherited(true, true);
+		return !inherited(true, true, false);
+	if (strcmp(name, "all") == 0)
+		return !inherited(true, true, true);
 	/* Says that its store is damaged, as one that recovers does. */
 	return INSTANCE_EXIT_DAMAGED;
 }
@@ -129,6 +134,7 @@ spawn_make(struct spawn *spawn, const char *name)
 	close(nexthops);
 	ck_assert_int_eq(spawn->fd[SPAWN_STORE], -1);
 	ck_assert_int_eq(spawn->fd[SPAWN_DAMAGED], -1);
+	ck_assert_int_eq(spawn->fd[SPAWN_ACCESS], -1);
 }
 
 static int
@@ -140,7 +146,7 @@ status_of(pid_t pid)
 	return status;
 }
 
-static const char *const names[] = { "none", "store", "both" };
+static const char *const names[] = { "none", "store", "both", "all" };
 
 START_TEST(descriptors)
 {
@@ -152,6 +158,8 @@ START_TEST(descriptors)
 		spawn.fd[SPAWN_STORE] = open_file(0, O_RDWR);
 	if (_i > 1)
 		spawn.fd[SPAWN_DAMAGED] = open_file(1, O_RDONLY);
+	if (_i > 2)
+		spawn.fd[SPAWN_ACCESS] = access_ring_open(&dir, names[_i]);
 	pid = spawn_run(&spawn);
 	ck_assert_int_gt(pid, 0);
 	spawn_close(&spawn);
@@ -378,7 +386,7 @@ main(int argc, char **argv)
 	if (argc == 3 && strcmp(argv[1], SPAWN_NIC) == 0)
 		_exit(nic_play());
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_loop_test(tc, descriptors, 0, 3);
+	tcase_add_loop_test(tc, descriptors, 0, 4);
 	tcase_add_test(tc, waits_for_the_lock);
 	tcase_add_test(tc, damaged_is_told);
 	tcase_add_test(tc, nic_is_supervised);

@@ -188,6 +188,15 @@ START_TEST(test_take_by_hand)
 	ck_assert_ptr_null(reass_take(&q, 36, &taken, &fin));
 	ck_assert(taken == 1 && !fin);
 
+	/* A FIN in the middle of data is none, whichever came first. */
+	put(&q, 60, 5, false);
+	put(&q, 50, 12, true);
+	put(&q, 48, 4, true);
+	m = reass_take(&q, 50, &taken, &fin);
+	ck_assert(m != NULL && taken == 3 && !fin && q.n == 0);
+	ck_assert_uint_eq(m->pkt_len, 15);
+	rte_pktmbuf_free(m);
+
 	/* A FIN alone, and what a peer dares to send behind it. */
 	put(&q, 40, 0, true);
 	put(&q, 40, 5, false);

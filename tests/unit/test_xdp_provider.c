@@ -23,6 +23,7 @@
 #include "ctrl/link.h"
 #include "ctrl/provider.h"
 #include "ctrl/xdp/capture.h"
+#include "tests/unit/pcapng_read.h"
 #include "tests/unit/provider_lab.h"
 #include "tests/unit/xdp_plan.h"
 
@@ -412,49 +413,54 @@ END_TEST
 static pid_t
 start_capture(const char *path, const char *name, bool drops)
 {
-	struct capture_options o = {
-		.max_packets = 2, .drops = drops, .stop_fd = -1
-	};
+	struct capture_options o = { .path = path,
+		.appliance = "unit",
+		.max_packets = 2,
+		.drops = drops,
+		.stop_fd = -1 };
 	struct capture_result r;
 	pid_t pid = fork();
-	FILE *f;
 
 	if (pid)
 		return pid;
-	f = fopen(path, "we");
-	_exit(!f || xdp_capture(run_dir, name, &o, f, &r, why, sizeof(why)) ||
-		fclose(f) || r.packets != 2);
+	_exit(xdp_capture(run_dir, name, &o, &r, why, sizeof(why)) ||
+		r.packets != 2);
 }
 
-/* A pcap file of the two frames that were sent, to the byte. */
 static void
-expect_pcap(const char *path, const struct frame *a, const struct frame *b)
+expect_packet(struct ng_file *file, const struct frame *f, uint32_t flags)
 {
-	uint8_t file[4096];
-	uint32_t magic, link, n;
-	FILE *f = fopen(path, "re");
-	size_t at = 24, size;
+	struct ng_block b = ng_expect(file, NG_PACKET);
+	struct ng_packet p = ng_packet_of(&b);
 
-	ck_assert_ptr_nonnull(f);
-	size = fread(file, 1, sizeof(file), f);
-	fclose(f);
-	ck_assert_uint_eq(size, 24 + 16 + a->n + 16 + b->n);
-	memcpy(&magic, file, 4);
-	memcpy(&link, file + 20, 4);
-	ck_assert_uint_eq(magic, 0xa1b23c4d);
-	ck_assert_uint_eq(link, 1);
-	memcpy(&n, file + at + 12, 4);
-	ck_assert_uint_eq(n, a->n);
-	ck_assert_mem_eq(file + at + 16, a->b, a->n);
-	at += 16 + a->n;
-	memcpy(&n, file + at + 8, 4);
-	ck_assert_uint_eq(n, b->n);
-	ck_assert_mem_eq(file + at + 16, b->b, b->n);
+	ck_assert_uint_eq(p.kept, f->n);
+	ck_assert_uint_eq(p.length, f->n);
+	ck_assert_mem_eq(p.frame, f->b, f->n);
+	ck_assert_uint_eq(p.flags, flags);
+}
+
+/* A file of the two frames that went in and out, to the byte. */
+static void
+expect_capture(
+	const char *path, const struct frame *in, const struct frame *out)
+{
+	struct ng_file file = ng_load(path);
+	struct ng_block b;
+
+	ng_expect(&file, NG_SECTION);
+	b = ng_expect(&file, NG_INTERFACE);
+	ng_expect_text(&b, 8, 2, "ping.0");
+	expect_packet(&file, in, 1);
+	expect_packet(&file, out, 2);
+	b = ng_expect(&file, NG_STATISTICS);
+	ck_assert_uint_eq(ng_total(&b, 4), 2);
+	ck_assert_uint_eq(file.at, file.size);
+	free(file.bytes);
 }
 
 START_TEST(test_capture)
 {
-	struct capture_options o = { .stop_fd = -1 };
+	struct capture_options o = { .path = "-", .stop_fd = -1 };
 	struct capture_result r;
 	struct provider *p = open_provider(false);
 	struct frame in, out;
@@ -466,8 +472,8 @@ START_TEST(test_capture)
 	instance_attach(p, 2, "ping.0");
 	pid = start_capture(path, "ping.0", true);
 	usleep(300000);
-	ck_assert_int_eq(xdp_capture(run_dir, "ping.0", &o, stdout, &r, why,
-				 sizeof(why)),
+	ck_assert_int_eq(
+		xdp_capture(run_dir, "ping.0", &o, &r, why, sizeof(why)),
 		-EBUSY);
 	to_ping(&in);
 	from_ping(&out);
@@ -476,10 +482,16 @@ START_TEST(test_capture)
 	send_on("ping.0", &out);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert_int_eq(status, 0);
-	expect_pcap(path, &in, &out);
+	expect_capture(path, &in, &out);
 	unlink(path);
-	ck_assert_int_eq(xdp_capture(run_dir, "ping.1", &o, stdout, &r, why,
-				 sizeof(why)),
+	o.filter = "tcp prot 80";
+	ck_assert_int_eq(
+		xdp_capture(run_dir, "ping.0", &o, &r, why, sizeof(why)),
+		-EINVAL);
+	ck_assert_ptr_nonnull(strstr(why, "syntax error"));
+	o.filter = NULL;
+	ck_assert_int_eq(
+		xdp_capture(run_dir, "ping.1", &o, &r, why, sizeof(why)),
 		-ENOENT);
 	provider_xdp.destroy(p);
 	expect_nothing_left();
