@@ -3,6 +3,7 @@
 #define LAB_NF nf_echo
 #include <stdlib.h>
 
+#include "dataplane/tcp/tcp.h"
 #include "tests/unit/lb_lab.h"
 #include "tests/unit/payload_guard.h"
 
