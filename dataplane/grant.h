@@ -130,9 +130,10 @@ struct grant_group {
 };
 
 /*
- * Requests for `host` (lower case, without port; empty: any) whose path begins
- * with `path` (empty: any) go to `group`. A service's routes are sorted: the
- * first that fits is the one (given hosts first, longer paths first).
+ * Requests for `host` (lower case, without port; ".a": any name below a; empty:
+ * any) whose path begins with the segments of `path` (empty: any) go to
+ * `group`. A service's routes are sorted: the first that fits is the one
+ * (given hosts first, longer paths first).
  */
 struct grant_route {
 	struct grant_text host, path;
