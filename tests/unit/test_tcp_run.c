@@ -55,7 +55,6 @@ base_config(struct shape *s, struct tcp_config *c)
 	c->rcv_buf = size[among(s, 0, 3)];
 	c->snd_buf = size[among(s, 0, 3)];
 	c->connect_ms = 200000;
-	c->time_wait_ms = 2000;
 	c->nagle = among(s, 0, 7) == 0;
 	c->no_timestamps = among(s, 0, 7) == 0;
 	c->no_sack = among(s, 0, 5) == 0;
