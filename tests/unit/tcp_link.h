@@ -41,6 +41,21 @@ struct lab_link {
 	bool dead;
 };
 
+struct lab_side;
+
+/*
+ * Another TCP in the place of a side's stack. It sends by lab_wire(), and
+ * knows its side by the address.
+ */
+struct lab_foreign {
+	/* A frame has come; f[0..n) is the lab's. */
+	void (*input)(struct lab_side *s, const uint8_t *f, uint32_t n);
+	/* Do what is due: microseconds until there is more. */
+	uint64_t (*tick)(struct lab_side *s);
+	/* Has it nothing left? */
+	bool (*quiet)(const struct lab_side *s);
+};
+
 /* What is asked of a world. */
 struct lab_plan {
 	uint64_t seed;
@@ -49,7 +64,8 @@ struct lab_plan {
 	uint32_t hold_us;        /* a NIC holds a frame so long at most */
 	struct lab_link link[2]; /* from A, from B */
 	struct tcp_config config[2];
-	uint16_t mtu; /* of the paths; 0: 1500 */
+	const struct lab_foreign *foreign[2]; /* NULL: a stack of ours */
+	uint16_t mtu;                         /* of the paths; 0: 1500 */
 };
 
 struct lab_world;
@@ -481,7 +497,8 @@ lab_wire(struct lab_world *w, int from, uint8_t *bytes, size_t n)
 		memcmp(f.smac, lab_mac[from], 6) == 0 &&
 			memcmp(f.dmac, lab_mac[!from], 6) == 0,
 		"wrong MACs");
-	lab_must(w, f.df || w->plan.v6, "may be fragmented");
+	lab_must(w, f.df || w->plan.v6 || w->plan.foreign[from] != NULL,
+		"may be fragmented");
 	w->frames[from]++;
 	lab_check_segment(w, from, &f);
 	if (w->filter != NULL && !w->filter(w, from, &f)) {
