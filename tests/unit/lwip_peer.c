@@ -101,7 +101,8 @@ output(struct pbuf *p)
 
 	ck_assert_uint_eq(
 		lw.pbuf_copy_partial(p, ip, p->tot_len, 0), p->tot_len);
-	link_output(link_ctx, ip, p->tot_len);
+	if (link_output != NULL)
+		link_output(link_ctx, ip, p->tot_len);
 	return ERR_OK;
 }
 
@@ -179,6 +180,23 @@ void
 lwip_peer_tick(void)
 {
 	lw.tcp_tmr();
+}
+
+void
+lwip_peer_clear(void)
+{
+	struct tcp_pcb *p;
+
+	link_output = NULL;
+	while ((p = *lw.tcp_active_pcbs) != NULL ||
+		(p = *lw.tcp_tw_pcbs) != NULL ||
+		(p = *lw.tcp_bound_pcbs) != NULL) {
+		if (p->callback_arg != NULL)
+			lwip_conn_release(p->callback_arg);
+		lw.tcp_abort(p);
+	}
+	if (listening != NULL)
+		lwip_peer_unlisten();
 }
 
 static unsigned int

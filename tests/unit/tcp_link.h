@@ -44,8 +44,8 @@ struct lab_link {
 struct lab_side;
 
 /*
- * Another TCP in the place of a side's stack. It sends by lab_wire(), and
- * knows its side by the address.
+ * Another TCP in the place of a side's stack, which sends by lab_wire(). It
+ * need not keep to the window nor set DF.
  */
 struct lab_foreign {
 	/* A frame has come; f[0..n) is the lab's. */
@@ -290,13 +290,13 @@ lab_check_ack(struct lab_world *w, struct lab_track *t, int from,
 }
 
 static void
-lab_check_data(
-	struct lab_world *w, struct lab_flow *me, const struct tcp_seg *s)
+lab_check_data(struct lab_world *w, int from, struct lab_flow *me,
+	const struct tcp_seg *s)
 {
 	uint32_t end = s->seq + s->len;
 
 	lab_must(w, me->edge_known, "data before a window was known");
-	if (seq_gt(end, me->edge)) {
+	if (seq_gt(end, me->edge) && w->plan.foreign[from] == NULL) {
 		lab_must(w, s->len == 1, "%u bytes beyond the window",
 			end - me->edge);
 		w->probes++;
@@ -323,7 +323,7 @@ lab_check_segment(struct lab_world *w, int from, const struct wire *f)
 	else
 		lab_must(w, s->flags & TCP_SYN, "neither ACK nor SYN");
 	if (s->len > 0)
-		lab_check_data(w, me, s);
+		lab_check_data(w, from, me, s);
 	if (s->opts & TCP_OPT_TS) {
 		lab_must(w, (int32_t)(s->ts_val - me->ts) >= 0,
 			"timestamps go back");

@@ -5,7 +5,13 @@
  * at the end of each run neither side holds anything.
  *
  * lwip is held to the rules of the lab as ours is: what it sends is checked
- * against what was said before. A failure names its seed. To see it again:
+ * against what was said before. Two things of lwip 2.1.3 are its own. It takes
+ * the acknowledgement of a probe, whose sequence number is old, but not its
+ * window, and then sends beyond that: data which are ours to cut. And when it
+ * splits a segment with a FIN to fit a small window it sends the FIN with the
+ * first part: where windows are small, it ends only with an empty queue.
+ *
+ * A failure names its seed. To see it again:
  *
  *    TCP_LAB_SEED=n TCP_LAB_TRACE=1 CK_RUN_CASE=loss_percent test_tcp_lwip
  *
@@ -35,6 +41,7 @@ struct talk_run {
 	struct app_run app; /* our side's, and the world */
 	int lwip;           /* which side is lwip's */
 	uint32_t window;    /* lwip's receive window; 0: all it has */
+	bool drain;         /* lwip sends its FIN after all is acknowledged */
 	struct talk *talks;
 	uint32_t opened;
 	uint64_t tick_us; /* lwip's next */
@@ -172,6 +179,8 @@ static void
 talk_end(struct talk *a)
 {
 	if (a->sent < talk_total(a, true) || !talk_may_end(a))
+		return;
+	if (a->run->drain && lwip_conn_room(a->c) < LWIP_PEER_SND_BUF)
 		return;
 	if (a->finished && !a->shut && !a->unread && a->run->app.plan.close) {
 		lwip_conn_close(a->c);
@@ -391,8 +400,11 @@ talk_begin(struct lab_plan *lab, const struct app_plan *app, int side,
 	struct lwip_addr v6 = to_lwip(lab_address(side, true));
 
 	memset(&run, 0, sizeof(run));
+	lwip_peer_clear();
 	run.lwip = side;
 	run.window = window;
+	run.drain = window > 0 || app->read_us > 0 ||
+		    lab->config[!side].rcv_buf > 0;
 	run.app.plan = *app;
 	lab->foreign[side] = &lwip;
 	lab_make(w, lab);
@@ -521,15 +533,15 @@ static const struct impairment {
 	void (*impair)(struct lab_link *l, uint64_t *random);
 	unsigned int runs; /* of short transfers */
 } impairments[] = {
-	{ "good", good, 100 },
-	{ "loss_per_mill", loss_per_mill, 100 },
-	{ "loss_percent", loss_percent, 100 },
-	{ "loss_5_percent", loss_5_percent, 100 },
-	{ "reorder", reorder, 100 },
-	{ "duplicate", duplicate, 100 },
-	{ "delay", delay, 100 },
-	{ "damage", damage, 100 },
-	{ "storm", storm, 100 },
+	{ "good", good, 60 },
+	{ "loss_per_mill", loss_per_mill, 60 },
+	{ "loss_percent", loss_percent, 60 },
+	{ "loss_5_percent", loss_5_percent, 60 },
+	{ "reorder", reorder, 60 },
+	{ "duplicate", duplicate, 60 },
+	{ "delay", delay, 60 },
+	{ "damage", damage, 60 },
+	{ "storm", storm, 60 },
 };
 
 static struct lab_plan
@@ -699,7 +711,10 @@ START_TEST(broken_off)
 }
 END_TEST
 
-/* lwip offers a few bytes, or reads slowly; or we do. */
+/*
+ * lwip offers a few bytes (less than a segment it never would), or reads
+ * slowly; or we do.
+ */
 START_TEST(windows)
 {
 	const char *only = getenv("TCP_LAB_SEED");
@@ -716,7 +731,7 @@ START_TEST(windows)
 		struct tcp_config *ours = &lab.config[!WHO(_i)];
 		uint32_t window = wire_below(&random, 2)
 					  ? 0
-					  : wire_between(&random, 300, 4000);
+					  : wire_between(&random, 1460, 6000);
 
 		if (wire_below(&random, 2))
 			ours->rcv_buf = wire_between(&random, 1000, 9000);
