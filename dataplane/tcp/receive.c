@@ -161,7 +161,8 @@ can_trim(const struct tcp_conn *c, const struct tcp_in *in)
 /* true: the connection is still there. */
 static bool
 deliver(struct tcp_conn *c, struct rte_mbuf *data)
-{	struct stats_tcp *stats = c->stack->stats;
+{
+	struct stats_tcp *stats = c->stack->stats;
 	uint32_t life = c->life;
 
 	/* The user has closed while it was told of what came before. */
@@ -206,7 +207,14 @@ fin_input(struct tcp_conn *c)
 	return true;
 }
 
-/* What follows what has just come. */
+static void
+reset_unread(struct tcp_conn *c)
+{
+	conn_reset(c);
+	conn_free(c, false);
+}
+
+/* What follows what has just come. true: the connection is still there. */
 static bool
 take_queued(struct tcp_conn *c, bool *fin)
 {
@@ -215,6 +223,12 @@ take_queued(struct tcp_conn *c, bool *fin)
 	struct rte_mbuf *data = reass_take(&c->ooo, c->rcv_nxt, &taken, fin);
 
 	t->held -= taken;
+	/* The user may have closed it over what came just before. */
+	if (data != NULL && (c->flags & CONN_ORPHAN)) {
+		rte_pktmbuf_free(data);
+		reset_unread(c);
+		return false;
+	}
 	return data == NULL || deliver(c, data);
 }
 
@@ -286,8 +300,7 @@ receive_input(struct tcp_conn *c, struct tcp_in *in)
 	}
 	if (is_unwanted(c, s)) {
 		rte_pktmbuf_free(in->m);
-		conn_reset(c);
-		conn_free(c, false);
+		reset_unread(c);
 		return;
 	} /* The driver must have some to receive with, or no ACK comes in. */
 	if (unlikely(is_spent(c->stack)) && s->len > 0) {

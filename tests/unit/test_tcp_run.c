@@ -55,7 +55,6 @@ base_config(struct shape *s, struct tcp_config *c)
 	c->rcv_buf = size[among(s, 0, 3)];
 	c->snd_buf = size[among(s, 0, 3)];
 	c->connect_ms = 200000;
-	c->time_wait_ms = 2000;
 	c->nagle = among(s, 0, 7) == 0;
 	c->no_timestamps = among(s, 0, 7) == 0;
 	c->no_sack = among(s, 0, 5) == 0;
@@ -290,27 +289,27 @@ storm(struct shape *s)
 }
 
 static const struct scenario scenarios[] = {
-	{ "clean", 1500, clean },
-	{ "loss_per_mill", 1000, loss_per_mill },
-	{ "loss_percent", 1000, loss_percent },
-	{ "loss_5_percent", 1000, loss_5_percent },
-	{ "reorder", 1000, reorder },
-	{ "duplicate", 1000, duplicate },
-	{ "delay", 1000, delay },
-	{ "damage", 1000, damage },
-	{ "zero_window", 750, zero_window },
-	{ "tiny_mss", 750, tiny_mss },
-	{ "no_options", 1000, no_options },
-	{ "cookies", 1000, cookies },
-	{ "both_open", 1000, both_open },
-	{ "both_close", 1000, both_close },
-	{ "small_mtu", 1000, small_mtu },
-	{ "slow_link", 500, slow_link },
-	{ "offload", 1000, offload },
-	{ "echo", 1000, echo },
-	{ "aborted", 1000, aborted },
-	{ "vanished", 750, vanished },
-	{ "storm", 1000, storm },
+	{ "clean", 900, clean },
+	{ "loss_per_mill", 600, loss_per_mill },
+	{ "loss_percent", 600, loss_percent },
+	{ "loss_5_percent", 600, loss_5_percent },
+	{ "reorder", 600, reorder },
+	{ "duplicate", 600, duplicate },
+	{ "delay", 600, delay },
+	{ "damage", 600, damage },
+	{ "zero_window", 450, zero_window },
+	{ "tiny_mss", 450, tiny_mss },
+	{ "no_options", 600, no_options },
+	{ "cookies", 600, cookies },
+	{ "both_open", 600, both_open },
+	{ "both_close", 600, both_close },
+	{ "small_mtu", 600, small_mtu },
+	{ "slow_link", 300, slow_link },
+	{ "offload", 600, offload },
+	{ "echo", 600, echo },
+	{ "aborted", 600, aborted },
+	{ "vanished", 450, vanished },
+	{ "storm", 600, storm },
 };
 
 /* Did it see what it is for? Summed over all runs of a scenario. */
