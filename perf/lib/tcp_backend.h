@@ -12,6 +12,9 @@
 #define TCP_BACKENDS     4 /* 10.0.1.21 and on */
 #define TCP_BACKEND_PORT RTE_BE16(8080)
 
+/* MiB that they take of the generator's memory. */
+#define TCP_BACKENDS_MB 48
+
 struct tcp_backend_conn;
 
 struct tcp_backends {

@@ -392,6 +392,25 @@ tcp_load_open(struct tcp_load *l, uint64_t ns)
 }
 
 void
+tcp_load_close(struct tcp_load *l)
+{
+	l->n_queued = l->busy = l->established = 0;
+	for (uint32_t i = 0; i < l->n; i++) {
+		struct tcp_load_conn *k = &l->conn[i];
+
+		if (k->conn != NULL)
+			tcp_abort(k->conn);
+		k->conn = NULL;
+		k->state = CONN_FREE;
+		k->to_send = 0;
+		queue_put(l, k);
+	}
+	/* The resets go to whom the connections were with. */
+	while (l->link.out.n > 0)
+		softnic_round(l->link.lab->nic);
+}
+
+void
 tcp_load_start(struct tcp_load *l)
 {
 	l->delay.n = 0;

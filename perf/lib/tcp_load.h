@@ -76,6 +76,9 @@ uint32_t tcp_load_memory_mb(uint32_t n);
 /* Kept ones: open them all. 0, or -1 and said why, after `ns` at most. */
 int tcp_load_open(struct tcp_load *l, uint64_t ns);
 
+/* Reset all connections; others may be opened then. */
+void tcp_load_close(struct tcp_load *l);
+
 /* Begin with the load that is set. */
 void tcp_load_start(struct tcp_load *l);
 
