@@ -214,6 +214,7 @@ proxy_create(const struct nf_env *env, char *why, size_t len)
 	}
 	p->env = env;
 	p->n = env->grant->max_connections;
+	p->access = env->access;
 	p->tsc_per_us = RTE_MAX(env->tsc_hz / 1000000, 1u);
 	begin_stats(p);
 	if (make_arrays(p) != 0 ||
