@@ -213,6 +213,7 @@ deliver_direct(struct tcp_port *p)
 		struct rte_mbuf *m = ring_get(&p->out);
 		struct rte_mbuf *copy = rte_pktmbuf_alloc(p->pool);
 
+		checksum(p, m);
 		if (copy != NULL) {
 			memcpy(rte_pktmbuf_append(copy, m->data_len),
 				rte_pktmbuf_mtod(m, void *), m->data_len);

@@ -26,6 +26,15 @@ count_of(const struct tcp_turn *t, const struct tcp_load *l)
 	return t->bytes ? l->bytes_in : l->done;
 }
 
+static void
+say_nothing(const char *name, const struct tcp_load *l)
+{
+	char more[300];
+
+	fprintf(stderr, "%s: nothing was answered; %s\n", name,
+		tcp_load_more(l, more, sizeof(more)));
+}
+
 int
 tcp_turn_run(struct tcp_turn *t, struct tcp_load *l)
 {
@@ -42,10 +51,7 @@ tcp_turn_run(struct tcp_turn *t, struct tcp_load *l)
 	cost_mark(lab, NULL, &b);
 	count = count_of(t, l) - count;
 	if (count == 0) {
-		char more[300];
-
-		fprintf(stderr, "%s: nothing was answered; %s\n", t->name,
-			tcp_load_more(l, more, sizeof(more)));
+		say_nothing(t->name, l);
 		return -1;
 	}
 	cost_between(&a, &b, count, 0, 1, false, &cost);
@@ -163,8 +169,10 @@ tcp_turn_delay(struct tcp_load *l, double rate, double us[2], double *stolen)
 		softlab_run(l->link.lab, side_run_ns());
 		l->sampled = false;
 		softlab_mark(l->link.lab, &b);
-		if (l->delay.n == 0)
+		if (l->delay.n == 0) {
+			say_nothing("latency", l);
 			return -1;
+		}
 		samples_sort(&l->delay);
 		runs[0][r] = samples_at(&l->delay, 0.5) * us_per_tsc;
 		runs[1][r] = samples_at(&l->delay, 0.99) * us_per_tsc;
