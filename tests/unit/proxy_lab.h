@@ -572,7 +572,16 @@ lab_start(void)
 	ck_assert_msg(lab.proxy != NULL, "%s", why);
 }
 
-/* What a test that has failed has left. */
+static void
+free_frames(struct rte_mbuf **first)
+{
+	struct rte_mbuf *m;
+
+	while ((m = take_frame(first)) != NULL)
+		rte_pktmbuf_free(m);
+}
+
+/* All of it goes, also what a test that has failed has left. */
 static void
 lab_clear(void)
 {
@@ -584,6 +593,14 @@ lab_clear(void)
 		tcp_destroy(lab.backends.tcp);
 	lab.proxy = NULL;
 	lab.clients.tcp = lab.backends.tcp = NULL;
+	for (uint32_t i = 0; i < PEERS; i++) {
+		rte_pktmbuf_free(lab.clients.peer[i].wait);
+		rte_pktmbuf_free(lab.backends.peer[i].wait);
+		lab.clients.peer[i].wait = lab.backends.peer[i].wait = NULL;
+	}
+	free_frames(&lab.first);
+	free_frames(&lab.clients.first);
+	free_frames(&lab.backends.first);
 }
 
 /* A bench with `n` backends; the grant can be changed before lab_start(). */
@@ -668,8 +685,6 @@ lab_assert_empty(void)
 MAYBE void
 lab_end(void)
 {
-	struct rte_mbuf *m;
-
 	lab.lose = NULL;
 	lab.clients.dead = lab.backends.dead = false;
 	side_end(&lab.clients);
@@ -677,8 +692,6 @@ lab_end(void)
 	lab_steps(200000, 500);
 	lab_assert_empty();
 	lab_clear();
-	while ((m = take_frame(&lab.first)) != NULL)
-		rte_pktmbuf_free(m);
 	ck_assert_uint_eq(rte_mempool_in_use_count(proxy_pool), 0);
 	ck_assert_uint_eq(rte_mempool_in_use_count(peer_pool), 0);
 }
