@@ -167,6 +167,8 @@ $(NF_LIST): FORCE
 	echo '	0,'; echo '};'; } > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
+# With .SECONDARY alone a target that is no file is never remade.
+.PHONY: FORCE
 FORCE:
 
 # BPF: one object and one skeleton per program file.

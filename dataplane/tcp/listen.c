@@ -381,7 +381,10 @@ listen_input(struct tcp *t, struct tcp_in *in, const struct tcp_tuple *tuple,
 		return NF_DROP(TCP_DROP_CLOSED_PORT);
 	if (at != 0 && (flags & (TCP_SYN | TCP_ACK | TCP_FIN)) == TCP_SYN) {
 		syn_input(t, in, tuple, at - 1u, min_isn);
-	} else if (at == 0 || (flags & TCP_SYN) || !(flags & TCP_ACK) ||
+	} else if (at != 0 && !(flags & TCP_ACK)) {
+		/* RFC 9293 section 3.10.7.2: not even worth a reset. */
+		return NF_DROP(TCP_DROP_CLOSED_PORT);
+	} else if (at == 0 || (flags & TCP_SYN) ||
 		   !cookie_input(t, in, tuple, at - 1u)) {
 		frame_reset(t, in);
 		return NF_DROP(TCP_DROP_CLOSED_PORT);

@@ -336,7 +336,8 @@ conn_output(struct tcp_conn *c)
 	if (c->flags & CONN_SYN_DUE)
 		return syn_output(c);
 	if (!conn_synced(c))
-		return true;
+		return c->state != TCP_SYN_RCVD || !(c->flags & CONN_ACK_NOW) ||
+		       frame_send(c, c->snd_nxt, 0, TCP_ACK);
 	if ((c->flags & CONN_PROBE) && !is_new_sendable(c)) {
 		/* An old number: the peer must say where it is. */
 		if (!frame_send(c, c->snd_una - 1, 0, TCP_ACK))

@@ -161,7 +161,8 @@ can_trim(const struct tcp_conn *c, const struct tcp_in *in)
 /* true: the connection is still there. */
 static bool
 deliver(struct tcp_conn *c, struct rte_mbuf *data)
-{	struct stats_tcp *stats = c->stack->stats;
+{
+	struct stats_tcp *stats = c->stack->stats;
 	uint32_t life = c->life;
 
 	/* The user has closed while it was told of what came before. */

@@ -171,6 +171,7 @@ static struct bench {
 	struct rte_mbuf *burst[NF_BURST_MAX];
 	uint16_t n_burst;
 	struct bench_peer peer[PEERS];
+	unsigned int pool_used;
 } bench;
 
 static struct rte_mempool *bench_pool;
@@ -197,6 +198,13 @@ bench_emit(void *ctx, struct rte_mbuf *m)
 	bench.out[(bench.out_head + bench.n_out++) % RTE_DIM(bench.out)] = m;
 }
 
+/* For the same MSS in both families. */
+static uint16_t
+bench_mtu(uint16_t v4)
+{
+	return (uint16_t)(v4 + (bench.v6 ? 20 : 0));
+}
+
 static int
 bench_route(void *ctx, uint32_t nexthop, struct tcp_path *path)
 {
@@ -204,7 +212,7 @@ bench_route(void *ctx, uint32_t nexthop, struct tcp_path *path)
 	(void)nexthop;
 	memcpy(path->local_mac, bench_mac[0], 6);
 	memcpy(path->remote_mac, bench_mac[1], 6);
-	path->mtu = bench.table->mtu ? bench.table->mtu : 1500;
+	path->mtu = bench_mtu(bench.table->mtu ? bench.table->mtu : 1500);
 	return 0;
 }
 
@@ -461,7 +469,7 @@ bench_in(const struct row *r)
 	bench_opts(&w.seg, r);
 	if ((r->flags & S) && r->ts)
 		p->ts_on = true;
-	wire_fill(payload, r->len, IN_STREAM, r->seq);
+	wire_fill(payload, r->len, IN_STREAM, r->seq + ((r->flags & S) != 0));
 	n = wire_make(&w, payload, f);
 	if (r->bad_csum)
 		f[n - 1] ^= 1;
@@ -491,8 +499,9 @@ bench_icmp(const struct row *r)
 	ours.dport = w.sport;
 	ours.seg = (struct tcp_seg){ .seq = p->iss + r->seq, .flags = A };
 	wire_make(&ours, NULL, quoted);
-	bench_frame(f, wire_icmp(&w, tc[0], tc[1], r->mtu, quoted + WIRE_L3,
-			       bench.v6 ? 48 : 28, f));
+	bench_frame(
+		f, wire_icmp(&w, tc[0], tc[1], r->mtu ? bench_mtu(r->mtu) : 0,
+			   quoted + WIRE_L3, bench.v6 ? 48 : 28, f));
 	bench_input(r);
 }
 
