@@ -260,12 +260,9 @@ ring_take(struct access_log *log, unsigned int i, struct file *f,
 			ring_broken(log, i, f);
 			break;
 		}
-		rc = access_line(f->config->format, g, &r, text,
+		f->len += (size_t)access_line(f->config->format, g, &r, text,
 			f->buf + f->len, BUFFER - f->len);
-		if (rc > 0) {
-			f->len += (size_t)rc;
-			f->lines++;
-		}
+		f->lines++;
 	}
 	return n;
 }

@@ -20,7 +20,7 @@
 /*
  * The line of `r`, whose texts follow each other in text[], into buf[0..size)
  * with its line feed and no NUL; size is ACCESS_LINE_MAX at least. `g` is the
- * instance's grant, for names. The line's length, or -ENOMEM.
+ * instance's grant, for names. Returns the line's length.
  */
 int access_line(enum config_access_format format, const struct grant *g,
 	const struct access_record *r, const char *text, char *buf,

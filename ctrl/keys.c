@@ -584,7 +584,9 @@ const struct key keys[] = {
 			"below example.org, not that itself." },
 	{ "functions.services.routes.path", KEY_TEXT, FIELD(config_route, path),
 		.otherwise = "any", .example = "\"/v1/\"",
-		.help = "What the path begins with, letter by letter." },
+		.help = "What the path begins with, in whole parts: \"/v1\" "
+			"is /v1 and all below it, not /v10. As it is sent, "
+			"byte by byte." },
 	{ "functions.services.routes.group", KEY_TEXT,
 		FIELD(config_route, group), .required = true,
 		.example = "\"api\"",

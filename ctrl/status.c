@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dataplane/clock.h"
+
 static const char *const state_name[] = {
 	[SUPERVISOR_DOWN] = "down",
 	[SUPERVISOR_STARTING] = "starting",
@@ -62,6 +64,8 @@ status_sample(struct status_load *load, struct status_load *nic,
 		const struct stats *is = supervisor_get(sup, i)->stats;
 
 		sample(&load[i], is->busy_tsc, is->idle_tsc);
+		status_requests_sample(
+			&load[i], is, clock_ns(CLOCK_MONOTONIC) / 1000);
 	}
 	if (s != NULL)
 		sample(nic, s->nic_stats->busy_tsc, s->nic_stats->idle_tsc);
@@ -131,6 +135,12 @@ buckets_owned(const struct grant *g)
 	return n;
 }
 
+static bool
+is_proxy(const struct status_source *src, uint32_t function)
+{
+	return src->plan->config->functions[function].proxies;
+}
+
 static json_t *
 instance_json(const struct status_source *src, uint32_t i)
 {
@@ -160,6 +170,8 @@ instance_json(const struct status_source *src, uint32_t i)
 	json_object_set_new(o, "drops", drops_json(s));
 	src->provider_ops->vnic_counters(src->provider, i, &c);
 	json_object_set_new(o, "vnic", provider_json(&c));
+	if (is_proxy(src, src->plan->instances[i].function))
+		json_object_set_new(o, "tcp", status_tcp_json(&s->tcp));
 	if (src->stores[i].size != 0)
 		json_object_set_new(
 			o, "log", status_log_json(&src->stores[i], g, s));
@@ -168,22 +180,6 @@ instance_json(const struct status_source *src, uint32_t i)
 	if (in->state == SUPERVISOR_WAITING)
 		json_object_set_new(o, "back_off_ms", count(in->delay_ms));
 	return o;
-}
-
-/* A backend's counters in one instance, or NULL. */
-static const struct stats_backend *
-backend_find(
-	const struct stats *s, uint32_t service, const struct config_backend *b)
-{
-	for (uint32_t i = 0; i < GRANT_BACKENDS_MAX; i++) {
-		const struct stats_backend *k = &s->backend[i];
-
-		if (k->used && k->service == service &&
-			k->port == htons(b->port) &&
-			ip_addr_eq(&k->addr, &b->addr))
-			return k;
-	}
-	return NULL;
 }
 
 static const char *
@@ -209,53 +205,127 @@ backend_state(const struct status_source *src, const struct config_backend *b,
 	return "unresolved";
 }
 
-static json_t *
-backend_json(const struct status_source *src, uint32_t function,
+/* A backend's counters, summed. */
+struct backend_sum {
+	struct stats_backend all;
+	struct stats_server server;
+};
+
+/*
+ * The counters of one instance. A server in several groups of a service has
+ * several entries, which do not say of which group they are.
+ */
+static void
+backend_add(struct backend_sum *sum, const struct stats *s, uint32_t service,
+	const struct config_backend *b)
+{
+	for (uint32_t i = 0; i < GRANT_BACKENDS_MAX; i++) {
+		const struct stats_backend *k = &s->backend[i];
+
+		if (!k->used || k->service != service ||
+			k->port != htons(b->port) ||
+			!ip_addr_eq(&k->addr, &b->addr))
+			continue;
+		sum->all.connections += k->connections;
+		sum->all.opened += k->opened;
+		sum->all.packets += k->packets;
+		sum->all.bytes += k->bytes;
+		sum->all.failed += k->failed;
+		status_server_add(&sum->server, &s->server[i]);
+	}
+}
+
+static struct backend_sum
+backend_sum(const struct status_source *src, uint32_t function,
 	uint32_t service, const struct config_backend *b)
 {
-	struct stats_backend sum = { 0 };
-	char addr[46], why[160] = "";
-	json_t *o;
+	struct backend_sum sum = { 0 };
 
-	for (uint32_t i = 0; i < src->plan->n_instances; i++) {
-		const struct stats_backend *k;
+	for (uint32_t i = 0; i < src->plan->n_instances; i++)
+		if (src->plan->instances[i].function == function)
+			backend_add(&sum,
+				supervisor_get(src->supervisor, i)->stats,
+				service, b);
+	return sum;
+}
 
-		if (src->plan->instances[i].function != function)
-			continue;
-		k = backend_find(
-			supervisor_get(src->supervisor, i)->stats, service, b);
-		if (k == NULL)
-			continue;
-		sum.connections += k->connections;
-		sum.opened += k->opened;
-		sum.packets += k->packets;
-		sum.bytes += k->bytes;
-		sum.failed += k->failed;
+/* In how many groups of the service a backend's server is. */
+static unsigned int
+groups_with(const struct config_service *c, const struct config_backend *b)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < config_groups(c); i++) {
+		struct config_group g = config_group(c, i);
+
+		for (unsigned int k = 0; k < g.n_backends; k++)
+			n += g.backends[k].port == b->port &&
+			     ip_addr_eq(&g.backends[k].addr, &b->addr);
 	}
-	o = json_pack("{s:s, s:i, s:i, s:s}", "address",
+	return n;
+}
+
+/* What only a proxy's backends say. */
+static void
+server_json(json_t *o, const struct config_service *c,
+	const struct config_group *g, const struct config_backend *b,
+	const struct backend_sum *sum)
+{
+	json_object_set_new(o, "group", json_string(g->name));
+	status_server_json(o, &sum->server);
+	if (groups_with(c, b) > 1)
+		json_object_set_new(o, "shared", json_true());
+}
+
+static json_t *
+backend_json(const struct status_source *src, uint32_t function,
+	uint32_t service, const struct config_group *g, unsigned int i)
+{
+	const struct config_backend *b = &g->backends[i];
+	struct backend_sum sum = backend_sum(src, function, service, b);
+	char addr[46], why[160] = "";
+	json_t *o = json_pack("{s:s, s:i, s:i, s:s}", "address",
 		ip_addr_format(&b->addr, addr), "port", (int)b->port, "weight",
 		(int)b->weight, "state",
 		backend_state(src, b, why, sizeof(why)));
+
 	if (o == NULL)
 		return NULL;
 	if (why[0] != '\0')
 		json_object_set_new(o, "why", json_string(why));
-	json_object_set_new(o, "connections", count(sum.connections));
-	json_object_set_new(o, "opened", count(sum.opened));
-	json_object_set_new(o, "packets", count(sum.packets));
-	json_object_set_new(o, "bytes", count(sum.bytes));
-	json_object_set_new(o, "failed", count(sum.failed));
+	json_object_set_new(o, "connections", count(sum.all.connections));
+	json_object_set_new(o, "opened", count(sum.all.opened));
+	json_object_set_new(o, "packets", count(sum.all.packets));
+	json_object_set_new(o, "bytes", count(sum.all.bytes));
+	json_object_set_new(o, "failed", count(sum.all.failed));
+	if (is_proxy(src, function))
+		server_json(o,
+			&src->plan->config->functions[function]
+				 .services[service],
+			g, b, &sum);
 	return o;
 }
 
 static json_t *
-service_json(const struct status_source *src, uint32_t function, uint32_t i)
+backends_json(const struct status_source *src, uint32_t function,
+	uint32_t service, const struct config_service *c)
 {
-	const struct config_service *c =
-		&src->plan->config->functions[function].services[i];
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < config_groups(c); i++) {
+		struct config_group g = config_group(c, i);
+
+		for (unsigned int k = 0; k < g.n_backends; k++)
+			json_array_append_new(list,
+				backend_json(src, function, service, &g, k));
+	}
+	return list;
+}
+
+static struct stats_service
+service_sum(const struct status_source *src, uint32_t function, uint32_t i)
+{
 	struct stats_service sum = { 0 };
-	json_t *o, *backends = json_array();
-	char addr[46];
 
 	for (uint32_t k = 0; k < src->plan->n_instances; k++) {
 		const struct stats_service *s;
@@ -268,12 +338,21 @@ service_json(const struct status_source *src, uint32_t function, uint32_t i)
 		sum.packets += s->packets;
 		sum.bytes += s->bytes;
 	}
-	for (unsigned int k = 0; k < c->n_backends; k++)
-		json_array_append_new(backends,
-			backend_json(src, function, i, &c->backends[k]));
-	o = json_pack("{s:s, s:s, s:i, s:s, s:o}", "name", c->name, "address",
-		ip_addr_format(&c->addr, addr), "port", (int)c->port,
-		"protocol", proto_name(c->proto), "backends", backends);
+	return sum;
+}
+
+static json_t *
+service_json(const struct status_source *src, uint32_t function, uint32_t i)
+{
+	const struct config_service *c =
+		&src->plan->config->functions[function].services[i];
+	struct stats_service sum = service_sum(src, function, i);
+	char addr[46];
+	json_t *o = json_pack("{s:s, s:s, s:i, s:s, s:o}", "name", c->name,
+		"address", ip_addr_format(&c->addr, addr), "port", (int)c->port,
+		"protocol", proto_name(c->proto), "backends",
+		backends_json(src, function, i, c));
+
 	if (o == NULL)
 		return NULL;
 	if (c->n_backends > 0)
@@ -283,6 +362,11 @@ service_json(const struct status_source *src, uint32_t function, uint32_t i)
 	json_object_set_new(o, "opened", count(sum.opened));
 	json_object_set_new(o, "packets", count(sum.packets));
 	json_object_set_new(o, "bytes", count(sum.bytes));
+	if (!is_proxy(src, function))
+		return o;
+	json_object_set_new(o, "mode",
+		json_string(c->mode == GRANT_MODE_TCP ? "tcp" : "http"));
+	json_object_set_new(o, "http", status_http_json(src, function, i));
 	return o;
 }
 
@@ -291,14 +375,19 @@ function_json(const struct status_source *src, uint32_t i)
 {
 	const struct config_function *f = &src->plan->config->functions[i];
 	json_t *instances = json_array(), *services = json_array();
+	json_t *o, *log;
 
 	for (uint32_t k = 0; k < src->plan->n_instances; k++)
 		if (src->plan->instances[k].function == i)
 			json_array_append_new(instances, instance_json(src, k));
 	for (uint32_t k = 0; k < f->n_services; k++)
 		json_array_append_new(services, service_json(src, i, k));
-	return json_pack("{s:s, s:s, s:o, s:o}", "name", f->name, "type",
-		f->type, "instances", instances, "services", services);
+	o = json_pack("{s:s, s:s, s:o, s:o}", "name", f->name, "type", f->type,
+		"instances", instances, "services", services);
+	log = access_log_json(src->access, i);
+	if (log != NULL)
+		json_object_set_new(o, "access_log", log);
+	return o;
 }
 
 json_t *

@@ -18,10 +18,16 @@
 #include "ctrl/store.h"
 #include "ctrl/supervisor.h"
 
-/* Busy share of a process's core over the last whole second. */
+/*
+ * Of the last whole second: the busy share of a process's core, and requests
+ * of each service of an instance.
+ */
 struct status_load {
 	uint64_t busy_tsc, idle_tsc; /* at the last sample */
 	double busy_percent;
+	uint64_t sampled_us; /* CLOCK_MONOTONIC; 0: never */
+	uint64_t requests[GRANT_SERVICES_MAX];
+	double requests_per_s[GRANT_SERVICES_MAX];
 };
 
 struct status_source {
@@ -60,6 +66,22 @@ const char *status_state_name(enum supervisor_state state);
  */
 json_t *status_log_json(const struct store *store, const struct grant *grant,
 	const struct stats *stats);
+
+/*
+ * Of a proxy, objects owned by the caller: the TCP of an instance, every
+ * counter by its name; the HTTP of a service, summed over instances.
+ */
+json_t *status_tcp_json(const struct stats_tcp *t);
+json_t *status_http_json(
+	const struct status_source *src, uint32_t function, uint32_t service);
+
+/* Add up a backend's; and put the sum into the backend's object. */
+void status_server_add(struct stats_server *sum, const struct stats_server *s);
+void status_server_json(json_t *o, const struct stats_server *s);
+
+/* Part of status_sample(): requests of one instance, at `now_us`. */
+void status_requests_sample(
+	struct status_load *load, const struct stats *s, uint64_t now_us);
 
 /* The object, owned by the caller; NULL when memory is out. */
 json_t *status_json(const struct status_source *src);

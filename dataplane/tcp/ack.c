@@ -265,15 +265,19 @@ take_window(struct tcp_conn *c, const struct tcp_seg *s)
 	conn_mark(c);
 }
 
-static void
+/* true: the connection is still there. */
+static bool
 offer_room(struct tcp_conn *c)
 {
+	uint32_t life = c->life;
+
 	if (!(c->flags & CONN_WANT_ROOM) ||
 		c->snd_end - c->snd_una > c->stack->cfg.snd_buf / 2)
-		return;
+		return true;
 	c->flags &= (uint16_t)~CONN_WANT_ROOM;
 	if (!(c->flags & CONN_ORPHAN) && c->ops->room != NULL)
 		c->ops->room(c, c->user);
+	return c->life == life;
 }
 
 bool
@@ -310,7 +314,8 @@ ack_input(struct tcp_conn *c, const struct tcp_seg *s)
 		sack_is_lost(conn_board(c), c->snd_una, conn_mss(c)) &&
 		may_recover(c))
 		recovery_begin(c);
-	offer_room(c);
+	if (!offer_room(c))
+		return false;
 	conn_arm(c);
 	return true;
 }

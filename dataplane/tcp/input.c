@@ -181,7 +181,7 @@ tcp_input(struct tcp *t, struct rte_mbuf **pkts, uint16_t n,
 	nf_verdict *verdict, uint64_t now_ms)
 {
 	struct tcp_in in[NF_BURST_MAX];
-	uint16_t at[NF_BURST_MAX], n_seg = 0;
+	uint16_t at[NF_BURST_MAX] = { 0 }, n_seg = 0;
 	void *data[NF_BURST_MAX];
 	uint64_t hits;
 	uint32_t changes;

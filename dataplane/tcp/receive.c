@@ -165,6 +165,13 @@ deliver(struct tcp_conn *c, struct rte_mbuf *data)
 	struct stats_tcp *stats = c->stack->stats;
 	uint32_t life = c->life;
 
+	/* The user has closed while it was told of what came before. */
+	if (c->flags & CONN_ORPHAN) {
+		rte_pktmbuf_free(data);
+		conn_reset(c);
+		conn_free(c, false);
+		return false;
+	}
 	c->rcv_nxt += data->pkt_len;
 	c->rcv_held += data->pkt_len;
 	c->rcv_bufs += data->nb_segs;

@@ -107,6 +107,12 @@ tcp_room(const struct tcp_conn *c)
 	return buf - queued;
 }
 
+void
+tcp_want_room(struct tcp_conn *c)
+{
+	c->flags |= CONN_WANT_ROOM;
+}
+
 static int
 may_send(struct tcp_conn *c)
 {

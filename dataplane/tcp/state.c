@@ -239,7 +239,7 @@ syn_rcvd_input(struct tcp_conn *c, struct tcp_in *in)
 		}
 		if (c->user == NULL)
 			c->user = user;
-	} else {
+	} else if (!(c->flags & CONN_ORPHAN)) {
 		c->ops->connected(c, c->user);
 	}
 	return true;

@@ -170,7 +170,7 @@ struct tcp_ops {
 
 	/*
 	 * Bytes were acknowledged and the queue is at most half full; comes
-	 * only after tcp_send() had filled it beyond that.
+	 * only after tcp_send() had filled it beyond that, or tcp_want_room().
 	 */
 	void (*room)(struct tcp_conn *c, void *user);
 
@@ -236,6 +236,9 @@ uint32_t tcp_room(const struct tcp_conn *c);
 
 /* Bytes queued and not yet acknowledged. */
 uint32_t tcp_queued(const struct tcp_conn *c);
+
+/* room() is wanted with the next bytes that are acknowledged, see there. */
+void tcp_want_room(struct tcp_conn *c);
 
 /* `bytes` of what received() delivered have gone on: open the window. */
 void tcp_consumed(struct tcp_conn *c, uint32_t bytes);

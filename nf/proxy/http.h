@@ -110,7 +110,7 @@ struct http_head {
 	bool keep_alive;    /* its sender would keep the connection */
 	bool expect;        /* request: Expect: 100-continue, of HTTP/1.1 */
 	bool upgrade;       /* request: a wish that we would grant; see below */
-	bool te_trailers;   /* request: TE: trailers */
+	bool te_trailers;   /* request: TE: trailers, of HTTP/1.1 */
 	bool absolute;      /* request: target is a URI */
 	bool has_length;    /* Content-Length was there */
 	bool start_line_ok; /* the start line is complete, and good */
@@ -163,6 +163,7 @@ struct http_parser {
 	uint16_t complete; /* fields whose line llhttp has seen the end of */
 	uint16_t checked;  /* of these, those that our checks have passed */
 	bool ended;        /* llhttp has seen the end of the head */
+	bool too_many;     /* one field more than there may be */
 	struct http_slice target, name; /* llhttp's, as far as it has come */
 	struct http_field field[HTTP_FIELDS_MAX]; /* head.n_fields of them */
 };

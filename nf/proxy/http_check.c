@@ -477,7 +477,7 @@ check_request(struct http_parser *p, const char *buf, const struct seen *s)
 	h->upgrade = s->upgrade && s->times[HTTP_F_UPGRADE] == 1 &&
 		     h->minor == 1 && h->framing == HTTP_BODY_NONE &&
 		     !has_element(p, buf, HTTP_F_UPGRADE, "h2c", 3);
-	h->te_trailers = s->times[HTTP_F_TE] > 0 &&
+	h->te_trailers = h->minor == 1 && s->times[HTTP_F_TE] > 0 &&
 			 has_element(p, buf, HTTP_F_TE, "trailers", 8);
 	return 0;
 }

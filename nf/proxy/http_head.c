@@ -49,7 +49,7 @@ on_name_end(llhttp_t *l)
 	struct http_parser *p = parser_of(l);
 
 	if (p->head.n_fields >= p->limits.max_fields) {
-		http_fail(p, 431, p->name.at, "too many fields");
+		p->too_many = true;
 		return -1;
 	}
 	p->field[p->head.n_fields++] = (struct http_field){
@@ -222,30 +222,38 @@ check(struct http_parser *p, const char *buf, size_t seen)
 	return p->ended ? http_check_head(p, buf) : -EAGAIN;
 }
 
-int
-http_parse(struct http_parser *p, const char *buf, size_t len)
+/* Feed and check buf[0..end). */
+static int
+advance(struct http_parser *p, const char *buf, size_t end)
 {
-	size_t end = len < p->limits.max_bytes ? len : p->limits.max_bytes;
 	llhttp_errno_t e;
 	int err;
 
-	if (p->fed == 0 && len > 0) {
-		err = skip_empty_line(p, buf, len);
+	if (p->fed == 0 && end > 0) {
+		err = skip_empty_line(p, buf, end);
 		if (err != 0)
 			return err;
 	}
-	if (p->fed >= end && end < p->limits.max_bytes)
+	if (p->fed >= end)
 		return -EAGAIN;
 	e = feed(p, buf, end);
 	err = check(p, buf, p->fed);
 	if (err != -EAGAIN)
 		return err;
-	if (p->error.why != NULL)
-		return -EBADMSG;
-	if (e != HPE_OK)
-		return llhttp_fault(p, e, buf, end);
-	if (end < p->limits.max_bytes)
-		return -EAGAIN;
-	return http_fail(p, p->head.start_line_ok ? 431 : 414, end,
-		p->head.start_line_ok ? "head too long" : "target too long");
+	if (p->too_many)
+		return http_fail(p, 431, p->name.at, "too many fields");
+	return e == HPE_OK ? -EAGAIN : llhttp_fault(p, e, buf, end);
+}
+
+int
+http_parse(struct http_parser *p, const char *buf, size_t len)
+{
+	const size_t max = p->limits.max_bytes;
+	int err = advance(p, buf, len < max ? len : max);
+
+	if (err != -EAGAIN || len < max)
+		return err;
+	return p->head.start_line_ok
+		       ? http_fail(p, 431, max, "head too long")
+		       : http_fail(p, 414, max, "target too long");
 }

@@ -353,7 +353,7 @@ http_write_request(const struct http_parser *p, const char *buf,
 	struct copy c = {
 		.p = p, .buf = buf, .w = w, .for_at = -1, .forwarded_at = -1
 	};
-	const bool te = p->head.te_trailers && p->head.minor == 1;
+	const bool te = p->head.te_trailers;
 
 	survey(&c);
 	c.mask = request_mask(&c);

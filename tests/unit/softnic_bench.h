@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The NIC in software on a bench: two uplinks that are rings in memory, the
- * plan made by hand (xdp_plan.h), and three instances played by hand on their
- * virtqueues. A test puts frames in at one end, runs rounds, and looks at the
- * other; after each, every packet buffer is back.
+ * plan made by hand (xdp_plan.h), and its instances played by hand on their
+ * virtqueues; and more VNICs, that no bucket is on, whose instances are down
+ * unless a test makes them up. A test puts frames in at one end, runs rounds,
+ * and looks at the other; after each, every packet buffer is back.
  *
  * The functions of attach.h are defined here: no instance has a socket.
  */
@@ -25,10 +26,16 @@
 #include "dataplane/softnic/nic.h"
 #include "tests/unit/xdp_plan.h"
 
-#define RING     64
-#define BUFFER   2048
-#define GUEST    0x10000000ull
-#define PORT_OUT 16 /* the port's ring takes one less */
+#define RING      64
+#define BUFFER    2048
+#define GUEST     0x10000000ull
+#define N_PLAYERS 8
+#define PORT_OUT  16 /* the port's ring takes one less */
+
+#define CLIENT "192.0.2.5"
+#define SERVER "10.0.1.21"
+#define TCP    IPPROTO_TCP
+#define UDP    IPPROTO_UDP
 
 /* A virtqueue as the driver sees it, and its buffers, in one region. */
 struct shared {
@@ -50,7 +57,7 @@ struct player {
 	int up, broken;
 };
 
-static struct player player[N_VNICS];
+static struct player player[N_PLAYERS];
 static struct test_plan tp;
 static struct softnic_tables *tables;
 static struct softnic_stats stats;
@@ -233,6 +240,38 @@ rounds(int n)
 		softnic_round(nic);
 }
 
+/* --- frames -------------------------------------------------------------- */
+
+static inline void
+in_flow(struct frame *f, uint8_t proto, const char *src, uint16_t sport,
+	const char *dst, uint16_t dport)
+{
+	frame_flow(f, frame_ours, frame_theirs, proto, src, sport, dst, dport,
+		NULL);
+}
+
+static inline void
+out_flow(struct frame *f, uint8_t proto, const char *src, uint16_t sport,
+	const char *dst, uint16_t dport)
+{
+	frame_flow(f, frame_theirs, frame_ours, proto, src, sport, dst, dport,
+		NULL);
+}
+
+/* A reply that VNIC 0 may send from the SNAT address: an even port. */
+static inline void
+out_snat(struct frame *f, uint16_t k)
+{
+	out_flow(f, TCP, SNAT, (uint16_t)(2048 + 2 * k), SERVER, 80);
+}
+
+static inline void
+same(const struct frame *a, const struct frame *b)
+{
+	ck_assert_uint_eq(a->n, b->n);
+	ck_assert_mem_eq(a->b, b->b, a->n);
+}
+
 /* --- the NIC ------------------------------------------------------------- */
 
 static inline void
@@ -273,6 +312,20 @@ bench_tables(struct softnic_tables *t)
 		t->uplink[u].tap[0] = '\0';
 }
 
+/* As VNIC 2, but that no entry leads to them. */
+static inline void
+more_vnics(struct softnic_tables *t)
+{
+	for (uint32_t i = N_VNICS; i < N_PLAYERS; i++) {
+		struct softnic_vnic *v = &t->vnic[i];
+
+		*v = t->vnic[N_VNICS - 1];
+		snprintf(v->name, sizeof(v->name), "more.%u", i);
+		snprintf(v->path, sizeof(v->path), "/run/unit/more.%u", i);
+	}
+	t->n_vnics = N_PLAYERS;
+}
+
 static inline void
 bench_eal(void)
 {
@@ -286,6 +339,7 @@ bench_eal(void)
 	plan_by_hand(&tp, "lo", "lo");
 	tables = calloc(1, sizeof(*tables));
 	bench_tables(tables);
+	more_vnics(tables);
 	bench_ports();
 }
 
@@ -315,7 +369,7 @@ bench_teardown(void)
 {
 	struct frame f;
 
-	for (uint32_t i = 0; i < N_VNICS; i++)
+	for (uint32_t i = 0; i < N_PLAYERS; i++)
 		player_down(i);
 	rounds(3);
 	while (wire_get(0, &f) + wire_get(1, &f) > 0)

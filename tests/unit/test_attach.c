@@ -10,8 +10,10 @@
 #include <check.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/vfs.h>
 #include <time.h>
 
 #include <rte_eal.h>
@@ -545,6 +547,49 @@ START_TEST(foreign_descriptors)
 }
 END_TEST
 
+/* A file of `size` bytes that has no name, and is on a disk. */
+static int
+disk_file(off_t size)
+{
+	static const char *const where[] = { ".", "/var/tmp", "/tmp", "/root" };
+	char name[64];
+	struct statfs fs;
+
+	for (size_t i = 0; i < RTE_DIM(where); i++) {
+		int fd;
+
+		snprintf(name, sizeof(name), "%s/attach-XXXXXX", where[i]);
+		fd = mkostemp(name, O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		unlink(name);
+		if (fstatfs(fd, &fs) == 0 && fs.f_type != TMPFS_MAGIC &&
+			fs.f_type != HUGETLBFS_MAGIC &&
+			ftruncate(fd, size) == 0)
+			return fd;
+		close(fd);
+	}
+	ck_abort_msg("no directory that is on a disk");
+	return -1;
+}
+
+/* Sound but for where it is: a page of it could take as long as a disk. */
+START_TEST(memory_on_a_disk)
+{
+	struct vhost_message m = { .memory = { .n = 1 } };
+	int fd = disk_file(FRONT_SIZE);
+
+	attached(0);
+	m.memory.region[0].guest = G;
+	m.memory.region[0].user = (uintptr_t)front[0].mem;
+	m.memory.region[0].size = S;
+	front_say(&front[0], &m, VHOST_SET_MEM_TABLE, 40, &fd, 1);
+	ck_assert(front_is_left(&front[0], LIMIT_MS));
+	close(fd);
+	neighbour_is_well();
+}
+END_TEST
+
 /* Each part of a ring not where memory is, or across its end, or not aligned.
  */
 START_TEST(rings_elsewhere)
@@ -704,6 +749,7 @@ main(void)
 	tcase_add_test(bad, half_a_message);
 	tcase_add_loop_test(bad, absurd_memory, 0, RTE_DIM(bad_tables));
 	tcase_add_loop_test(bad, foreign_descriptors, 0, 3);
+	tcase_add_test(bad, memory_on_a_disk);
 	tcase_add_loop_test(bad, rings_elsewhere, 0, 18);
 	tcase_add_test(bad, rings_that_grow);
 	tcase_add_loop_test(bad, numbers_beyond, 0, 10);

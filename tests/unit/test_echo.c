@@ -3,6 +3,7 @@
 #define LAB_NF nf_echo
 #include <stdlib.h>
 
+#include "dataplane/tcp/tcp.h"
 #include "tests/unit/lb_lab.h"
 #include "tests/unit/payload_guard.h"
 
@@ -130,8 +131,9 @@ START_TEST(the_rest_is_dropped_by_name)
 	/* Two echo services that talk to each other would never end. */
 	other = s;
 	other.sport = 7;
-	refused(lab_packet(other), NF_DROP_OWN);
-	ck_assert_str_eq(nf_echo.drops[0], "echo_loop");
+	refused(lab_packet(other), TCP_DROP_OWN);
+	ck_assert_str_eq(
+		nf_echo.drops[TCP_DROP_OWN - NF_DROP_OWN], "echo_loop");
 	/* No answer to an answer, nor to an error. */
 	refused(icmp(PEER4, ECHO4, 0, IPPROTO_ICMP), NF_DROP_NOT_OURS);
 	refused(icmp(PEER4, ECHO4, 3, IPPROTO_ICMP), NF_DROP_NOT_OURS);
@@ -219,9 +221,9 @@ START_TEST(the_short_way_refuses)
 	ck_assert_uint_eq(lab_send(m), NF_TX);
 	rte_pktmbuf_free(m);
 	other.sport = 9;
-	refused(lab_packet(other), NF_DROP_OWN);
+	refused(lab_packet(other), TCP_DROP_OWN);
 	other.sport = 7;
-	refused(lab_packet(other), NF_DROP_OWN);
+	refused(lab_packet(other), TCP_DROP_OWN);
 	m = lab_packet(s);
 	put16(rte_pktmbuf_mtod(m, uint8_t *) + 38, 7);
 	refused(m, NF_DROP_MALFORMED);
@@ -251,7 +253,8 @@ START_TEST(services_are_counted_apart)
 	for (int i = 0; i < 9; i++) {
 		bool is_loop = order[i].sport == 7;
 
-		ck_assert_uint_eq(v[i], is_loop ? NF_DROP(NF_DROP_OWN) : NF_TX);
+		ck_assert_uint_eq(
+			v[i], is_loop ? NF_DROP(TCP_DROP_OWN) : NF_TX);
 		if (!is_loop)
 			bytes[order[i].dst == six.dst] += m[i]->pkt_len;
 		rte_pktmbuf_free(m[i]);

@@ -58,9 +58,9 @@ fill_services(struct fixture *f)
 		.hash_source = true,
 		.n_backends = 2,
 		.backends = f->b6 };
-	f->ping[0] = (struct config_service){ .name = "p",
-		.addr = addr("fd00:1::90"),
-		.proto = IPPROTO_ICMP };
+	f->ping[0] = (struct config_service){
+		.name = "p", .addr = addr("fd00:1::90"), .proto = IPPROTO_ICMP
+	};
 }
 
 static void

@@ -10,41 +10,6 @@
 #include "dataplane/clock.h"
 #include "tests/unit/softnic_bench.h"
 
-#define CLIENT "192.0.2.5"
-#define SERVER "10.0.1.21"
-#define TCP    IPPROTO_TCP
-#define UDP    IPPROTO_UDP
-
-static void
-in_flow(struct frame *f, uint8_t proto, const char *src, uint16_t sport,
-	const char *dst, uint16_t dport)
-{
-	frame_flow(f, frame_ours, frame_theirs, proto, src, sport, dst, dport,
-		NULL);
-}
-
-static void
-out_flow(struct frame *f, uint8_t proto, const char *src, uint16_t sport,
-	const char *dst, uint16_t dport)
-{
-	frame_flow(f, frame_theirs, frame_ours, proto, src, sport, dst, dport,
-		NULL);
-}
-
-/* A reply that VNIC 0 may send from the SNAT address: an even port. */
-static void
-out_snat(struct frame *f, uint16_t k)
-{
-	out_flow(f, TCP, SNAT, (uint16_t)(2048 + 2 * k), SERVER, 80);
-}
-
-static void
-same(const struct frame *a, const struct frame *b)
-{
-	ck_assert_uint_eq(a->n, b->n);
-	ck_assert_mem_eq(a->b, b->b, a->n);
-}
-
 static uint64_t
 reads(int fd)
 {

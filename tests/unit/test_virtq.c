@@ -453,6 +453,58 @@ START_TEST(one_chain_in_many_entries)
 }
 END_TEST
 
+/* `entries` of a chain of `steps` descriptors, all but two of no length. */
+static void
+long_chains(uint16_t entries, uint16_t steps, uint16_t flags)
+{
+	ring_free();
+	ring_make(1024, 0);
+	for (uint16_t i = 0; i < steps; i++)
+		ring.desc[i] = (struct vring_desc){ A, 0,
+			(uint16_t)(i < steps - 1 ? flags | N : flags),
+			(uint16_t)(i + 1) };
+	ring.desc[0].len = 12;
+	ring.desc[steps - 1].len = 60;
+	while (entries-- > 0)
+		offer(0);
+}
+
+/*
+ * However large the ring: 64 descriptors and 20 for each frame are walked in
+ * a burst from the instance, twice as many to it.
+ */
+START_TEST(steps_of_a_burst)
+{
+	static const struct {
+		uint16_t entries, steps, want;
+	} row[] = {
+		{ 1, 84, 1 },
+		{ 1, 85, 0 },
+		{ 1, 500, 0 },
+		{ 2, 52, 1 },
+		{ 2, 53, 0 },
+		{ 10, 26, 1 },
+		{ 10, 27, 0 },
+	};
+	uint16_t large = 0;
+	int got, put;
+
+	ck_assert_int_lt(_i, (int)RTE_DIM(row));
+	long_chains(row[_i].entries, row[_i].steps, 0);
+	got = virtq_get(&ring, pkts, VIRTQ_BURST_MAX, bad);
+	ck_assert_int_eq(
+		got, row[_i].want ? row[_i].entries : REASON(BAD_DESCRIPTOR));
+	long_chains(row[_i].entries,
+		row[_i].want ? 2 * row[_i].steps : 2 * row[_i].steps - 1, W);
+	for (uint16_t i = 0; i < row[_i].entries; i++)
+		frame_make(pkts[i], 60);
+	put = virtq_put(&ring, pkts, row[_i].entries, &large);
+	ck_assert_int_eq(
+		put, row[_i].want ? row[_i].entries : REASON(BAD_DESCRIPTOR));
+	ck_assert_uint_eq(large, 0);
+}
+END_TEST
+
 /* With nothing to do, or nothing to do it with, nothing happens. */
 START_TEST(nothing_to_do)
 {
@@ -672,6 +724,7 @@ main(void)
 	tcase_add_loop_test(tc, large_frames_in_a_burst, 0, 2);
 	tcase_add_test(tc, odd_frames_in_a_burst);
 	tcase_add_test(tc, one_chain_in_many_entries);
+	tcase_add_loop_test(tc, steps_of_a_burst, 0, 7);
 	tcase_add_test(tc, nothing_to_do);
 	tcase_add_test(tc, many_from_the_instance);
 	tcase_add_test(tc, many_to_the_instance);
