@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_mbuf.h>
 
@@ -38,9 +39,8 @@ extern const struct nf nf_proxy;
 /* --- peers -----------------------------------------------------------------
  */
 
-#define PEERS    256
-#define HEARD    (4u << 20)
-#define START_MS 100000
+#define PEERS 256
+#define HEARD (4u << 20)
 
 struct peer {
 	struct tcp_conn *c;
@@ -509,7 +509,7 @@ side_make(struct side *s, const char *name)
 		.max_half_open = 256,
 		.time_wait_ms = 1000,
 		.seed = name[0],
-		.now_ms = START_MS,
+		.now_ms = lab.now_us / 1000,
 		.pool = peer_pool,
 		.name = name,
 		.ctx = s,
@@ -554,7 +554,8 @@ lab_start(void)
 {
 	char why[256] = "";
 
-	lab.now_us = START_MS * 1000ull;
+	/* The clock of tcp_bind(): the world begins now, and then stands. */
+	lab.now_us = (rte_rdtsc() / 1000 + 1) * 1000;
 	fill_nexthops();
 	lab.env = (struct nf_env){ .grant = &lab.grant,
 		.nexthops = &lab.nexthops,
@@ -571,12 +572,44 @@ lab_start(void)
 	ck_assert_msg(lab.proxy != NULL, "%s", why);
 }
 
+static void
+free_frames(struct rte_mbuf **first)
+{
+	struct rte_mbuf *m;
+
+	while ((m = take_frame(first)) != NULL)
+		rte_pktmbuf_free(m);
+}
+
+/* All of it goes, also what a test that has failed has left. */
+static void
+lab_clear(void)
+{
+	if (lab.proxy != NULL)
+		nf_proxy.destroy(lab.proxy);
+	if (lab.clients.tcp != NULL)
+		tcp_destroy(lab.clients.tcp);
+	if (lab.backends.tcp != NULL)
+		tcp_destroy(lab.backends.tcp);
+	lab.proxy = NULL;
+	lab.clients.tcp = lab.backends.tcp = NULL;
+	for (uint32_t i = 0; i < PEERS; i++) {
+		rte_pktmbuf_free(lab.clients.peer[i].wait);
+		rte_pktmbuf_free(lab.backends.peer[i].wait);
+		lab.clients.peer[i].wait = lab.backends.peer[i].wait = NULL;
+	}
+	free_frames(&lab.first);
+	free_frames(&lab.clients.first);
+	free_frames(&lab.backends.first);
+}
+
 /* A bench with `n` backends; the grant can be changed before lab_start(). */
 MAYBE void
 lab_prepare(uint32_t n)
 {
 	struct access_ring *access = lab.env.access;
 
+	lab_clear();
 	for (uint32_t i = 0; i < PEERS; i++) {
 		free(lab.clients.peer[i].heard);
 		free(lab.backends.peer[i].heard);
@@ -611,8 +644,6 @@ lab_update(char *why, size_t len)
 static void
 side_end(struct side *s)
 {
-	struct rte_mbuf *m;
-
 	for (uint32_t i = 0; i < PEERS; i++) {
 		struct peer *p = &s->peer[i];
 
@@ -622,7 +653,6 @@ side_end(struct side *s)
 		p->wait = NULL;
 		p->used = false;
 	}
-	(void)m;
 }
 
 /* What the proxy has in use. */
@@ -655,19 +685,13 @@ lab_assert_empty(void)
 MAYBE void
 lab_end(void)
 {
-	struct rte_mbuf *m;
-
 	lab.lose = NULL;
 	lab.clients.dead = lab.backends.dead = false;
 	side_end(&lab.clients);
 	side_end(&lab.backends);
 	lab_steps(200000, 500);
 	lab_assert_empty();
-	nf_proxy.destroy(lab.proxy);
-	tcp_destroy(lab.clients.tcp);
-	tcp_destroy(lab.backends.tcp);
-	while ((m = take_frame(&lab.first)) != NULL)
-		rte_pktmbuf_free(m);
+	lab_clear();
 	ck_assert_uint_eq(rte_mempool_in_use_count(proxy_pool), 0);
 	ck_assert_uint_eq(rte_mempool_in_use_count(peer_pool), 0);
 }
