@@ -24,6 +24,8 @@ PEER=$ROOT/tests/lab/peer.py
 # shellcheck disable=SC2034 # for those who source this
 VIP4=10.77.1.80 VIP6=fd77:1::80
 # shellcheck disable=SC2034
+EDGE4=10.77.1.70
+# shellcheck disable=SC2034
 ECHO4=10.77.1.90 ECHO6=fd77:1::90
 
 # --- waiting ---------------------------------------------------------------
