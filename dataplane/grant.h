@@ -131,11 +131,11 @@ struct grant_group {
 
 /*
  * Requests for `host` (lower case, without port; empty: any) whose path begins
- * with `path` (in whole parts; empty: any) go to `group`. A host that begins with a dot,
- * ".example.org", is every name that ends with it and is longer; it is no host
- * by itself. A service's routes are sorted, and the first that fits is the one:
- * whole hosts, then those with a dot, the longest first, then none; of one host
- * the longer paths first.
+ * with the segments of `path` (empty: any) go to `group`. A host that begins
+ * with a dot, ".example.org", is every name that ends with it and is longer; it
+ * is no host by itself. A service's routes are sorted, and the first that fits
+ * is the one: whole hosts, then those with a dot, the longest first, then none;
+ * of one host the longer paths first.
  */
 struct grant_route {
 	struct grant_text host, path;

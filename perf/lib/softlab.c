@@ -66,7 +66,8 @@ softlab_child(int argc, char **argv, int (*bare)(void))
 		return;
 	if (pread(INSTANCE_FD_GRANT, &g, sizeof(g), 0) != sizeof(g))
 		exit(126);
-	if (strcmp(g.type, "echo") == 0 || strcmp(g.type, "lb") == 0) {
+	if (strcmp(g.type, "echo") == 0 || strcmp(g.type, "lb") == 0 ||
+		strcmp(g.type, "proxy") == 0) {
 		product_run(argv);
 		exit(127);
 	}

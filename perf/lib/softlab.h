@@ -93,6 +93,9 @@ int softlab_core(void);
 int softlab_plan(struct softlab *lab, const char *functions, bool together);
 void softlab_plan_free(struct softlab *lab);
 
+/* The generator takes `mb` more of DPDK's memory: after softlab_plan(). */
+void softlab_memory(struct softlab *lab, uint32_t mb);
+
 /* The run directory and where stores are: 0, or -1 and said why. */
 int softlab_dir_make(struct softlab *lab);
 void softlab_dir_remove(struct softlab *lab);

@@ -10,6 +10,7 @@
 #include "ctrl/config.h"
 #include "ctrl/soft/tables.h"
 #include "dataplane/nf.h"
+#include "dataplane/vnic.h"
 #include "perf/lib/softlab_internal.h"
 
 #define TYPES_MAX 16
@@ -90,6 +91,8 @@ memory_mb(const struct grant *g)
 	const struct nf *nf = nf_find(g->type);
 	size_t bytes = nf->memory == NULL ? 0 : nf->memory(g);
 
+	if (nf->buffers != NULL)
+		bytes += (size_t)nf->buffers(g) * VNIC_BUFFER_BYTES;
 	bytes += bytes / 8;
 	return INSTANCE_MB + 2 * (uint32_t)((bytes + (2u << 20) - 1) >> 21);
 }
@@ -140,6 +143,13 @@ softlab_plan(struct softlab *lab, const char *functions, bool together)
 	fprintf(stderr, "no memory, or no user \"%s\"\n", lab->config->user);
 	softlab_plan_free(lab);
 	return -1;
+}
+
+void
+softlab_memory(struct softlab *lab, uint32_t mb)
+{
+	lab->plan->nic_memory_mb += mb;
+	lab->memory_mb += mb;
 }
 
 void

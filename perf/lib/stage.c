@@ -95,6 +95,7 @@ stage_play(const struct scene *scene)
 	if (told || softlab_plan(&lab, scene->functions, scene->together) != 0)
 		return -1;
 	lab.pids = pids;
+	softlab_memory(&lab, scene->memory_mb);
 	lab.huge = bench_huge_take((long)lab.memory_mb);
 	if (softlab_dir_make(&lab) != 0)
 		goto out;

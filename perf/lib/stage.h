@@ -16,6 +16,7 @@
 struct scene {
 	const char *functions; /* value of the key in a configuration */
 	bool together;         /* they run at the same time, not in turn */
+	uint32_t memory_mb;    /* of the generator, beyond a few packets */
 	/* 0, or -1 and said why. The lab is open, and closed afterwards. */
 	int (*play)(struct softlab *lab, const void *argument);
 	const void *argument;

@@ -195,8 +195,14 @@ static void
 lab_flush(struct lab_world *w, struct lab_side *s)
 {
 	uint64_t ms = w->now_us / 1000;
+	const struct lab_foreign *foreign = w->plan.foreign[s->i];
 	uint32_t us, rounds = 0;
 
+	if (foreign != NULL) {
+		s->next_us = w->now_us + foreign->tick(s);
+		s->dirty = false;
+		return;
+	}
 	do {
 		us = tcp_tick(s->tcp, ms);
 		tcp_flush(s->tcp, ms);
@@ -231,10 +237,17 @@ lab_input(struct lab_world *w, struct lab_side *s)
 static void
 lab_receive(struct lab_world *w, const struct lab_event *e)
 {
+	const struct lab_foreign *foreign = w->plan.foreign[e->side];
 	struct lab_side *s = &w->side[e->side];
-	struct rte_mbuf *m = rte_pktmbuf_alloc(lab_pool);
+	struct rte_mbuf *m;
 
 	lab_track_arrival(w, e);
+	if (foreign != NULL) {
+		foreign->input(s, e->bytes, e->len);
+		s->dirty = true;
+		return;
+	}
+	m = rte_pktmbuf_alloc(lab_pool);
 	if (m == NULL)
 		return;
 	memcpy(rte_pktmbuf_append(m, (uint16_t)e->len), e->bytes, e->len);
@@ -317,14 +330,23 @@ lab_usage_zero(const struct tcp_usage *u)
 	       !u->timers && !u->boards;
 }
 
+static bool
+lab_side_quiet(const struct lab_side *s)
+{
+	const struct lab_foreign *foreign = s->world->plan.foreign[s->i];
+	struct tcp_usage u;
+
+	if (foreign != NULL)
+		return foreign->quiet(s);
+	tcp_usage(s->tcp, &u);
+	return lab_usage_zero(&u);
+}
+
 MAYBE bool
 lab_quiet(const struct lab_world *w)
 {
-	struct tcp_usage u[2];
-
-	tcp_usage(w->side[0].tcp, &u[0]);
-	tcp_usage(w->side[1].tcp, &u[1]);
-	return w->n_heap == 0 && lab_usage_zero(&u[0]) && lab_usage_zero(&u[1]);
+	return w->n_heap == 0 && lab_side_quiet(&w->side[0]) &&
+	       lab_side_quiet(&w->side[1]);
 }
 
 /* What is left, for a failure's text. */
@@ -334,6 +356,8 @@ lab_left(const struct lab_world *w)
 	struct tcp_usage u;
 
 	for (int i = 0; i < 2; i++) {
+		if (w->plan.foreign[i] != NULL)
+			continue;
 		tcp_usage(w->side[i].tcp, &u);
 		fprintf(stderr,
 			"%c: connections %u half_open %u time_wait %u held %u "
@@ -372,6 +396,8 @@ lab_side_make(struct lab_world *w, int i)
 	*s = (struct lab_side){
 		.world = w, .i = i, .addr = lab_address(i, w->plan.v6)
 	};
+	if (w->plan.foreign[i] != NULL)
+		return;
 	c->name = name;
 	c->ctx = s;
 	c->emit = lab_emit;
@@ -410,7 +436,8 @@ MAYBE void
 lab_end(struct lab_world *w)
 {
 	for (int i = 0; i < 2; i++)
-		tcp_destroy(w->side[i].tcp);
+		if (w->side[i].tcp != NULL)
+			tcp_destroy(w->side[i].tcp);
 	while (w->n_heap) {
 		struct lab_event e = lab_pop(w);
 

@@ -41,6 +41,21 @@ struct lab_link {
 	bool dead;
 };
 
+struct lab_side;
+
+/*
+ * Another TCP in the place of a side's stack, which sends by lab_wire(). It
+ * need not keep to the window nor set DF.
+ */
+struct lab_foreign {
+	/* A frame has come; f[0..n) is the lab's. */
+	void (*input)(struct lab_side *s, const uint8_t *f, uint32_t n);
+	/* Do what is due: microseconds until there is more. */
+	uint64_t (*tick)(struct lab_side *s);
+	/* Has it nothing left? */
+	bool (*quiet)(const struct lab_side *s);
+};
+
 /* What is asked of a world. */
 struct lab_plan {
 	uint64_t seed;
@@ -49,7 +64,8 @@ struct lab_plan {
 	uint32_t hold_us;        /* a NIC holds a frame so long at most */
 	struct lab_link link[2]; /* from A, from B */
 	struct tcp_config config[2];
-	uint16_t mtu; /* of the paths; 0: 1500 */
+	const struct lab_foreign *foreign[2]; /* NULL: a stack of ours */
+	uint16_t mtu;                         /* of the paths; 0: 1500 */
 };
 
 struct lab_world;
@@ -274,13 +290,13 @@ lab_check_ack(struct lab_world *w, struct lab_track *t, int from,
 }
 
 static void
-lab_check_data(
-	struct lab_world *w, struct lab_flow *me, const struct tcp_seg *s)
+lab_check_data(struct lab_world *w, int from, struct lab_flow *me,
+	const struct tcp_seg *s)
 {
 	uint32_t end = s->seq + s->len;
 
 	lab_must(w, me->edge_known, "data before a window was known");
-	if (seq_gt(end, me->edge)) {
+	if (seq_gt(end, me->edge) && w->plan.foreign[from] == NULL) {
 		lab_must(w, s->len == 1, "%u bytes beyond the window",
 			end - me->edge);
 		w->probes++;
@@ -307,7 +323,7 @@ lab_check_segment(struct lab_world *w, int from, const struct wire *f)
 	else
 		lab_must(w, s->flags & TCP_SYN, "neither ACK nor SYN");
 	if (s->len > 0)
-		lab_check_data(w, me, s);
+		lab_check_data(w, from, me, s);
 	if (s->opts & TCP_OPT_TS) {
 		lab_must(w, (int32_t)(s->ts_val - me->ts) >= 0,
 			"timestamps go back");
@@ -481,7 +497,8 @@ lab_wire(struct lab_world *w, int from, uint8_t *bytes, size_t n)
 		memcmp(f.smac, lab_mac[from], 6) == 0 &&
 			memcmp(f.dmac, lab_mac[!from], 6) == 0,
 		"wrong MACs");
-	lab_must(w, f.df || w->plan.v6, "may be fragmented");
+	lab_must(w, f.df || w->plan.v6 || w->plan.foreign[from] != NULL,
+		"may be fragmented");
 	w->frames[from]++;
 	lab_check_segment(w, from, &f);
 	if (w->filter != NULL && !w->filter(w, from, &f)) {

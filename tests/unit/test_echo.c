@@ -3,6 +3,7 @@
 #define LAB_NF nf_echo
 #include <stdlib.h>
 
+#include "dataplane/tcp/tcp.h"
 #include "tests/unit/lb_lab.h"
 #include "tests/unit/payload_guard.h"
 
@@ -131,7 +132,8 @@ START_TEST(the_rest_is_dropped_by_name)
 	other = s;
 	other.sport = 7;
 	refused(lab_packet(other), TCP_DROP_OWN);
-	ck_assert_str_eq(nf_echo.drops[0], "echo_loop");
+	ck_assert_str_eq(
+		nf_echo.drops[TCP_DROP_OWN - NF_DROP_OWN], "echo_loop");
 	/* No answer to an answer, nor to an error. */
 	refused(icmp(PEER4, ECHO4, 0, IPPROTO_ICMP), NF_DROP_NOT_OURS);
 	refused(icmp(PEER4, ECHO4, 3, IPPROTO_ICMP), NF_DROP_NOT_OURS);
