@@ -331,12 +331,6 @@ hush(struct peer *p)
 }
 
 MAYBE void
-finish(struct peer *p)
-{
-	tcp_shutdown(p->c);
-}
-
-MAYBE void
 reset(struct peer *p)
 {
 	tcp_abort(p->c);
