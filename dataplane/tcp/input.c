@@ -18,6 +18,9 @@
 
 #define CSUM_GOOD 0xffff
 
+/* Frames between the one that is fetched and the one that is read. */
+#define AHEAD 4
+
 static void
 tuple_of(const struct packet *p, struct tcp_tuple *u)
 {
@@ -176,6 +179,19 @@ look_up(const struct tcp *t, struct tcp_in *in, uint16_t n, void **data)
 	return hits;
 }
 
+/* Another core has written the frame: its headers are in two lines. */
+static inline void
+prefetch_frame(struct rte_mbuf *const *pkts, uint16_t i, uint16_t n)
+{
+	const uint8_t *line;
+
+	if (i >= n)
+		return;
+	line = rte_pktmbuf_mtod(pkts[i], const uint8_t *);
+	rte_prefetch0(line);
+	rte_prefetch0(line + 64);
+}
+
 void
 tcp_input(struct tcp *t, struct rte_mbuf **pkts, uint16_t n,
 	nf_verdict *verdict, uint64_t now_ms)
@@ -187,7 +203,10 @@ tcp_input(struct tcp *t, struct rte_mbuf **pkts, uint16_t n,
 	uint32_t changes;
 
 	t->now_ms = now_ms;
+	for (uint16_t i = 0; i < AHEAD; i++)
+		prefetch_frame(pkts, i, n);
 	for (uint16_t i = 0; i < n; i++) {
+		prefetch_frame(pkts, (uint16_t)(i + AHEAD), n);
 		in[n_seg].m = pkts[i];
 		verdict[i] = read_frame(t, &in[n_seg]);
 		if (verdict[i] == NF_HELD)
