@@ -155,9 +155,10 @@ check "by host and path" "$(name_at -H 'Host: a.many.test' \
 check "by path" "$(name_at "$url:8002/three")" = o3
 check "by none of these" "$(name_at -H 'Host: a.many.test' \
 	"$url:8002/app")" = o1
-check "each in its turn" "$(for _ in 1 2 3 4 5 6; do
-	name_at "$url:8001/seen"; done | sort | uniq -c | tr -s ' \n' ' ')" = \
-	" 2 o1 2 o2 2 o3 "
+# Each instance takes turns by itself: the sum of two is off by one at most.
+check "each in its turn" "$(for _ in {1..30}; do
+	name_at "$url:8001/seen"; done | sort | uniq -c | sort -n |
+	awk '{ print ($1 >= 9 && $1 <= 11) }' | tr -d '\n')" = 111
 
 # stick JAR: a client's server, with its cookies.
 stick() {
@@ -166,10 +167,10 @@ stick() {
 sticks() {
 	local jar first
 	for jar in 1 2 3; do
-		first=$(stick $jar)
+		first=$(stick "$jar")
 		echo "$first" > "$LAB_DIR/$jar.first"
 		for _ in 1 2 3 4; do
-			[ "$(stick $jar)" = "$first" ] || return 1
+			[ "$(stick "$jar")" = "$first" ] || return 1
 		done
 	done
 }
@@ -183,7 +184,7 @@ restarted() {
 kill -KILL $pids
 check_run "instances come back" wait_for 10 restarted
 for jar in 1 2 3; do
-	check "client $jar finds its server after it" "$(stick $jar)" = \
+	check "client $jar finds its server after it" "$(stick "$jar")" = \
 		"$(cat "$LAB_DIR/$jar.first")"
 done
 check "the server does not see our cookie" "$(get -b "$LAB_DIR/1" \
@@ -244,10 +245,10 @@ check "what servers answered" "$(site files4 \
 check "no line of the log is lost" \
 	"$(edge '[.services[].http.access_lost // 0] | add')" = 0
 logged() {
-	[ "$(jq -s 'map(select(.service == "site4")) | length' \
-		"$LAB_DIR/access.log")" -ge "$(jq .asked "$LAB_DIR/load.log")" ]
+	[ "$(grep -c '^{.*"service":"site4"' "$LAB_DIR/access.log")" -ge "$(jq .asked "$LAB_DIR/load.log")" ]
 }
-check_run "a line for each request, as JSON" wait_for 10 logged
+check_run "a line for each request" wait_for 10 logged
+check_run "all of them JSON" jq -e .status <(grep '^{' "$LAB_DIR/access.log")
 check "what a line says" "$(get -A 'me' -H 'Referer: there' "$url/id/77" \
 	>/dev/null; wait_for 5 grep -q '"agent":"me"' "$LAB_DIR/access.log"
 	grep '"agent":"me"' "$LAB_DIR/access.log" | tail -n 1 |
