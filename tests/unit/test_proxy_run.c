@@ -16,18 +16,20 @@
 #define CLIENTS  16
 #define REQUESTS 12 /* of each client */
 #define PENDING  4  /* requests on their way, at most */
-#define SEEDS    12
+#define SEEDS    4
 
 struct plan {
 	bool trouble;
-	uint32_t loss; /* of 1000 frames */
+	uint32_t loss;  /* of 1000 frames */
+	uint32_t mbufs; /* that the proxy has; 0: enough */
 };
 
 static const struct plan plans[] = {
-	{ false, 0 },
-	{ false, 10 },
-	{ true, 0 },
-	{ true, 10 },
+	{ false, 0, 0 },
+	{ false, 10, 0 },
+	{ true, 0, 0 },
+	{ true, 10, 0 },
+	{ false, 0, 700 },
 };
 
 struct request {
@@ -509,12 +511,20 @@ run(unsigned int seed)
 START_TEST(seeds)
 {
 	const char *one = getenv("PROXY_RUN_SEED");
+	struct rte_mempool *enough = proxy_pool;
 
 	plan = &plans[_i];
+	if (plan->mbufs > 0)
+		proxy_pool = rte_pktmbuf_pool_create(
+			"few", plan->mbufs, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
+	ck_assert_ptr_nonnull(proxy_pool);
 	if (one != NULL)
 		run((unsigned int)atoi(one));
 	for (unsigned int seed = 0; one == NULL && seed < SEEDS; seed++)
 		run(seed);
+	if (proxy_pool != enough)
+		rte_mempool_free(proxy_pool);
+	proxy_pool = enough;
 }
 END_TEST
 
