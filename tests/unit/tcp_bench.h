@@ -502,8 +502,9 @@ bench_icmp(const struct row *r)
 	wire_make(&ours, NULL, quoted);
 	n = wire_icmp(&w, tc[0], tc[1], r->mtu ? bench_mtu(r->mtu) : 0,
 		quoted + WIRE_L3, bench.v6 ? 48 : 28, f);
+	/* Not in what is quoted, for that would be another segment. */
 	if (r->bad_csum)
-		f[n - 1] ^= 1;
+		f[n - (bench.v6 ? 48 : 28) - 8 + 3] ^= 1;
 	bench_frame(f, n);
 	bench_input(r);
 }

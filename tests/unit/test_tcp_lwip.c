@@ -15,7 +15,8 @@
  *
  *    TCP_LAB_SEED=n TCP_LAB_TRACE=1 CK_RUN_CASE=loss_percent test_tcp_lwip
  *
- * TCP_LWIP_BYTES=1073741824 sets the size of the large transfers.
+ * TCP_LWIP_BYTES=1073741824 sets the size of the large transfers,
+ * TCP_LWIP_RUNS=10 multiplies the number of seeds.
  */
 #include "tests/unit/lwip_peer.h"
 #include "tests/unit/tcp_app.h"
@@ -531,17 +532,16 @@ storm(struct lab_link *l, uint64_t *random)
 static const struct impairment {
 	const char *name;
 	void (*impair)(struct lab_link *l, uint64_t *random);
-	unsigned int runs; /* of short transfers */
 } impairments[] = {
-	{ "good", good, 60 },
-	{ "loss_per_mill", loss_per_mill, 60 },
-	{ "loss_percent", loss_percent, 60 },
-	{ "loss_5_percent", loss_5_percent, 60 },
-	{ "reorder", reorder, 60 },
-	{ "duplicate", duplicate, 60 },
-	{ "delay", delay, 60 },
-	{ "damage", damage, 60 },
-	{ "storm", storm, 60 },
+	{ "good", good },
+	{ "loss_per_mill", loss_per_mill },
+	{ "loss_percent", loss_percent },
+	{ "loss_5_percent", loss_5_percent },
+	{ "reorder", reorder },
+	{ "duplicate", duplicate },
+	{ "delay", delay },
+	{ "damage", damage },
+	{ "storm", storm },
 };
 
 static struct lab_plan
@@ -567,7 +567,7 @@ plan(const struct impairment *im, uint64_t seed, uint64_t *random)
 	return lab;
 }
 
-/* Did the link do it? Over all runs of one impairment. */
+/* Did the link do what it is for? */
 static void
 impaired(const struct impairment *im, const struct lab_world *w)
 {
@@ -606,6 +606,15 @@ large(const struct impairment *im)
 	return im->impair == good ? 16 << 20 : 3 << 20;
 }
 
+/* How many seeds, where `n` are the rule. */
+static unsigned int
+runs(unsigned int n)
+{
+	const char *set = getenv("TCP_LWIP_RUNS");
+
+	return set == NULL ? n : n * (unsigned int)strtoul(set, NULL, 0);
+}
+
 /* Both ways at once. */
 START_TEST(large_transfer)
 {
@@ -629,7 +638,7 @@ START_TEST(short_transfers)
 	uint64_t random, seed, from = (uint64_t)_i * 100000;
 
 	note("short", _i);
-	for (seed = from; seed < from + IM(_i)->runs; seed++) {
+	for (seed = from; seed < from + runs(60); seed++) {
 		uint64_t s = only ? strtoull(only, NULL, 0) : seed;
 		struct lab_plan lab = plan(IM(_i), s, &random);
 		struct app_plan app = { .bytes = { wire_below(&random, 60000),
@@ -640,6 +649,10 @@ START_TEST(short_transfers)
 		app.chunk = wire_between(&random, 100, 16000);
 		app.close = wire_below(&random, 2);
 		app.quick = wire_below(&random, 8) == 0;
+		lab.mtu =
+			(uint16_t)(wire_below(&random, 3)
+					   ? 0
+					   : wire_between(&random, 1280, 1500));
 		app.echo = WHO(_i) == 0 && wire_below(&random, 4) == 0;
 		if (app.echo)
 			app.end = END_A;
@@ -692,7 +705,7 @@ START_TEST(broken_off)
 	uint64_t random, seed, from = 5000000 + (uint64_t)_i * 100000;
 
 	note("broken off", _i);
-	for (seed = from; seed < from + 60; seed++) {
+	for (seed = from; seed < from + runs(60); seed++) {
 		uint64_t s = only ? strtoull(only, NULL, 0) : seed;
 		struct lab_plan lab = plan(IM(_i), s, &random);
 		struct app_plan app = {
@@ -722,7 +735,7 @@ START_TEST(windows)
 	uint64_t zero = 0, probes = 0;
 
 	note("windows", _i);
-	for (seed = from; seed < from + 30; seed++) {
+	for (seed = from; seed < from + runs(30); seed++) {
 		uint64_t s = only ? strtoull(only, NULL, 0) : seed;
 		struct lab_plan lab = plan(IM(_i), s, &random);
 		struct app_plan app = { .bytes = { 150000, 150000 },
