@@ -4,9 +4,9 @@
  *
  *   tcp.echo.{1,64}          64 bytes there and back, 1 and 64 connections
  *   tcp.bulk                 64 KiB there and back, 4 connections
- *   tcp.conns.{1k,100k,1M}   64 bytes there and back, each connection in its
- *                            turn, 256 at a time: per segment, in and out
- *   tcp.cps                  connections: SYN, SYN+ACK, ACK, FIN, FIN, ACK
+ *   tcp.conns.{1k,100k,1M}   64 bytes there and back and an ACK, each
+ * connection in its turn, 256 at a time: per segment tcp.cps connections: SYN,
+ * SYN+ACK, ACK, FIN, FIN, ACK
  *
  * NAME is nanoseconds of the instance's core, NAME.rate how many a second.
  */
@@ -26,7 +26,7 @@ struct act {
 	struct tcp_turn turn;
 	enum tcp_load_kind kind;
 	uint32_t n, bytes, window;
-	bool each;
+	bool each, quickack;
 };
 
 static struct tcp_load load;
@@ -41,6 +41,7 @@ play(struct softlab *lab, const void *argument)
 		.port = PORT,
 		.n = act.n,
 		.each = act.each,
+		.quickack = act.quickack,
 		.bytes = act.bytes };
 	if (tcp_load_init(&load, lab) != 0)
 		return -1;
@@ -127,11 +128,12 @@ conns(const char *name, uint32_t n)
 				   .segments = true },
 		.n = n,
 		.bytes = 64,
-		.window = 256 };
+		.window = 256,
+		.quickack = true };
 
 	snprintf(what, sizeof(what),
-		"64 bytes there and back, echo, %u connections, each in its "
-		"turn, 256 at a time",
+		"64 bytes there and back and an ACK, echo, %u connections, "
+		"each in its turn, 256 at a time",
 		n);
 	return stage(&act);
 }

@@ -18,6 +18,9 @@
 
 #define CSUM_GOOD 0xffff
 
+/* Frames between the one that is fetched and the one that is read. */
+#define AHEAD 4
+
 static void
 tuple_of(const struct packet *p, struct tcp_tuple *u)
 {
@@ -132,10 +135,27 @@ hand_on(struct tcp *t, struct tcp_in *in, bool hit, void *data, bool fresh)
 	return listen_input(t, in, &u, min_isn);
 }
 
+/* No NIC looks at ICMP's, and an error that is damaged says anything. */
+static bool
+icmp_checksum_ok(const struct tcp_in *in)
+{
+	const struct packet *p = &in->p;
+	uint64_t sum = 0;
+
+	if (p->version == 6) {
+		sum = rte_cpu_to_be_16(PACKET_ICMP6);
+		sum += rte_cpu_to_be_16(p->l4_len);
+		sum = csum_add(sum, p->data + PACKET_L3 + 8, 32);
+	}
+	return csum_fold(chain_sum(sum, in->m, p->l4, p->l4_len)) == CSUM_GOOD;
+}
+
 /* One ICMP error; its frame is done with. */
 static nf_verdict
 hand_icmp(struct tcp *t, struct tcp_in *in)
 {
+	if (!icmp_checksum_ok(in))
+		return NF_DROP(TCP_DROP_CHECKSUM);
 	icmp_input(t, in);
 	rte_pktmbuf_free(in->m);
 	return NF_HELD;
@@ -176,6 +196,19 @@ look_up(const struct tcp *t, struct tcp_in *in, uint16_t n, void **data)
 	return hits;
 }
 
+/* Another core has written the frame: its headers are in two lines. */
+static inline void
+prefetch_frame(struct rte_mbuf *const *pkts, uint16_t i, uint16_t n)
+{
+	const uint8_t *line;
+
+	if (i >= n)
+		return;
+	line = rte_pktmbuf_mtod(pkts[i], const uint8_t *);
+	rte_prefetch0(line);
+	rte_prefetch0(line + 64);
+}
+
 void
 tcp_input(struct tcp *t, struct rte_mbuf **pkts, uint16_t n,
 	nf_verdict *verdict, uint64_t now_ms)
@@ -187,7 +220,10 @@ tcp_input(struct tcp *t, struct rte_mbuf **pkts, uint16_t n,
 	uint32_t changes;
 
 	t->now_ms = now_ms;
+	for (uint16_t i = 0; i < AHEAD; i++)
+		prefetch_frame(pkts, i, n);
 	for (uint16_t i = 0; i < n; i++) {
+		prefetch_frame(pkts, (uint16_t)(i + AHEAD), n);
 		in[n_seg].m = pkts[i];
 		verdict[i] = read_frame(t, &in[n_seg]);
 		if (verdict[i] == NF_HELD)

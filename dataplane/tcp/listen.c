@@ -200,9 +200,12 @@ conn_established(struct tcp_conn *c)
 
 	conn_set_state(c, TCP_ESTABLISHED);
 	t->cc->init(&c->cc, conn_mss(c));
-	/* RFC 5681 section 3.1: a SYN that was lost has said enough. */
-	if (c->syn_sent > 1)
+	/* A SYN that was lost: RFC 5681 section 3.1, 6298 section 5.7. */
+	if (c->syn_sent > 1) {
 		c->cc.cwnd = conn_mss(c);
+		if (c->rtt.srtt8 == 0)
+			c->rtt.rttvar4 = 3000;
+	}
 	c->backoff = 0;
 	c->recover = c->iss;
 	c->rtx_at = 0;

@@ -10,7 +10,7 @@
 
 struct rtt {
 	uint32_t srtt8;   /* 8 * SRTT; 0: none measured */
-	uint32_t rttvar4; /* 4 * RTTVAR */
+	uint32_t rttvar4; /* 4 * RTTVAR; unmeasured: the first RTO, 0: 1 s */
 };
 
 /* One measurement (never of a retransmitted segment: Karn). */
@@ -39,11 +39,11 @@ rtt_sample(struct rtt *r, uint32_t ms)
 		r->srtt8 = 1;
 }
 
-/* The time-out before back-off, in [min_ms, max_ms]; 1 s when unmeasured. */
+/* The time-out before back-off, in [min_ms, max_ms]. */
 static inline uint32_t
 rtt_rto(const struct rtt *r, uint32_t min_ms, uint32_t max_ms)
 {
-	uint32_t rto = 1000;
+	uint32_t rto = r->rttvar4 != 0 ? r->rttvar4 : 1000;
 
 	if (r->srtt8 != 0)
 		rto = r->srtt8 / 8 + (r->rttvar4 > 1 ? r->rttvar4 : 1);

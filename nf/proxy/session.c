@@ -174,6 +174,7 @@ static ssize_t
 preface_parse(struct session *s, struct proxyproto *pp)
 {
 	uint8_t accept = service_of(s)->conf.proxy_protocol;
+	const uint8_t *bytes;
 	const char *why;
 	ssize_t n;
 	uint32_t len;
@@ -192,7 +193,8 @@ preface_parse(struct session *s, struct proxyproto *pp)
 	rc = head_gather(s, &s->in, s->conn);
 	if (rc != 0)
 		return rc;
-	n = proxyproto_parse(head_bytes(s, &len), len, accept, pp, &why);
+	bytes = head_bytes(s, &len);
+	n = proxyproto_parse(bytes, len, accept, pp, &why);
 	if (n > 0)
 		rc = head_return(s, &s->in, (uint32_t)n);
 	return rc != 0 ? rc : n;

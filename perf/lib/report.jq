@@ -2,7 +2,7 @@
 # Of lines (one object a benchmark's figure), the table of what is asked
 # (rows of columns) and the machine: the report. All ratios are made here.
 
-def cheaper: .unit | test("^(ns|us|s)(/|$)");
+def cheaper: .unit | test("^(ns|us|ms|s)(/|$)");
 
 # A line may stand for the system only if the system was its limit.
 def usable: . != null and .median != null and .limited_by == null;

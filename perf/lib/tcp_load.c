@@ -183,9 +183,9 @@ connected(struct tcp_conn *c, void *user)
 	struct tcp_load_conn *k = user;
 	struct tcp_load *l = k->load;
 
-	(void)c;
 	l->established++;
 	l->opened++;
+	tcp_set_quickack(c, l->quickack);
 	if (l->each) {
 		ask(k);
 		return;
@@ -375,9 +375,29 @@ await(struct tcp_load *l, const uint32_t *value, uint32_t aim, uint64_t ns,
 	return 0;
 }
 
+/* So that their turn is not the order in which tables were filled. */
+static void
+shuffle(struct tcp_load *l)
+{
+	uint64_t x = 1;
+
+	for (uint32_t i = l->n_queued; i > 1; i--) {
+		uint32_t *a = &l->queue[(l->queue_at + i - 1) % l->n], *b;
+		uint32_t kept = *a;
+
+		/* Knuth's MMIX: the high bits are the good ones. */
+		x = x * 6364136223846793005u + 1442695040888963407u;
+		b = &l->queue[(l->queue_at + (uint32_t)((x >> 32) % i)) % l->n];
+		*a = *b;
+		*b = kept;
+	}
+}
+
 int
 tcp_load_open(struct tcp_load *l, uint64_t ns)
 {
+	int rc;
+
 	uint64_t end = now_ns() + ns;
 
 	/* Free ones are ahead of those that were opened. */
@@ -388,7 +408,9 @@ tcp_load_open(struct tcp_load *l, uint64_t ns)
 			open_one(l, queue_get(l));
 		softnic_round(l->link.lab->nic);
 	}
-	return await(l, &l->established, l->n, ns, "connections are open");
+	rc = await(l, &l->established, l->n, ns, "connections are open");
+	shuffle(l);
+	return rc;
 }
 
 void

@@ -33,10 +33,13 @@ struct tcp_load_conn;
 struct tcp_load {
 	/* set before tcp_load_init() */
 	enum tcp_load_kind kind;
-	struct ip_addr to;   /* of the service */
-	uint16_t port;       /* network order */
-	uint32_t n;          /* connections */
-	bool each;           /* one for each request; else they are kept */
+	struct ip_addr to; /* of the service */
+	uint16_t port;     /* network order */
+	uint32_t n;        /* connections */
+	bool each;         /* one for each request; else they are kept */
+	/* Acknowledge at once: an answer is the server's until then, and of
+	 * many connections none has its next request soon. */
+	bool quickack;
 	const char *request; /* HTTP */
 	uint32_t bytes;      /* ECHO: of a request; else 0 */
 

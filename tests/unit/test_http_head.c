@@ -271,8 +271,10 @@ static const struct {
 
 START_TEST(test_limits)
 {
-	const struct lab_message m = { limits[_i].head, strlen(limits[_i].head),
-		HTTP_KIND_REQUEST, limits[_i].limits, { 0 } };
+	const struct lab_message m = { .text = limits[_i].head,
+		.len = strlen(limits[_i].head),
+		.kind = HTTP_KIND_REQUEST,
+		.limits = limits[_i].limits };
 	const struct lab_outcome o = lab_judge(&m);
 
 	ck_assert_int_eq(o.head, limits[_i].status == 0 ? 0 : -EBADMSG);
@@ -407,6 +409,22 @@ START_TEST(test_list)
 }
 END_TEST
 
+/* Names are bounded, so that what is written for them is. */
+START_TEST(test_host_length)
+{
+	char host[300];
+	size_t len;
+
+	memset(host, 'a', sizeof(host));
+	ck_assert(http_authority(host, 255, &len));
+	ck_assert_uint_eq(len, 255);
+	ck_assert(!http_authority(host, 256, &len));
+	memcpy(host + 255, ":65535", 6);
+	ck_assert(http_authority(host, 261, &len));
+	ck_assert_uint_eq(len, 255);
+}
+END_TEST
+
 #define ROWS(t) (int)(sizeof(t) / sizeof((t)[0]))
 
 int
@@ -430,6 +448,7 @@ main(void)
 	tcase_add_test(tc, test_value_span);
 	tcase_add_test(tc, test_token);
 	tcase_add_test(tc, test_list);
+	tcase_add_test(tc, test_host_length);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);
