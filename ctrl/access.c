@@ -377,6 +377,9 @@ access_log_create(struct access_log **out, sd_event *event,
 void
 access_log_update(struct access_log *log, const struct plan *plan)
 {
+	/* What is in the rings is of services as they were numbered before. */
+	if (plan != log->plan)
+		access_log_turn(log, TURN_LINES);
 	log->plan = plan;
 	for (unsigned int i = 0; i < log->n_files; i++) {
 		struct file *f = log->files[i];

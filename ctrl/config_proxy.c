@@ -338,9 +338,9 @@ read_page(const struct visit *v)
 		close(fd);
 	if (why != NULL)
 		parse_fault(v->p, at,
-			"error_page %s: %s; give a file of 16K at most that "
-			"can be read",
-			path, why);
+			"error_page \"%s\": %s; give a file of 16K at most "
+			"that can be read",
+			v->s->error_page, why);
 }
 
 /* --- a service --- */

@@ -141,6 +141,17 @@ is_proxy(const struct status_source *src, uint32_t function)
 	return src->plan->config->functions[function].proxies;
 }
 
+/* Does it end connections of TCP itself? One with SNAT passes them on. */
+static bool
+ends_tcp(const struct config_function *f)
+{
+	bool any = false;
+
+	for (unsigned int i = 0; i < f->n_services; i++)
+		any |= f->services[i].proto == IPPROTO_TCP;
+	return f->proxies || (f->n_snat == 0 && any);
+}
+
 static json_t *
 instance_json(const struct status_source *src, uint32_t i)
 {
@@ -161,6 +172,7 @@ instance_json(const struct status_source *src, uint32_t i)
 	json_object_set_new(o, "opened", count(s->opened));
 	json_object_set_new(o, "evicted", count(s->evicted));
 	json_object_set_new(o, "memory_bytes", count(s->memory_bytes));
+	json_object_set_new(o, "mbufs", count(s->mbufs));
 	json_object_set_new(o, "rx_packets", count(s->rx_packets));
 	json_object_set_new(o, "rx_bytes", count(s->rx_bytes));
 	json_object_set_new(o, "tx_packets", count(s->tx_packets));
@@ -170,7 +182,8 @@ instance_json(const struct status_source *src, uint32_t i)
 	json_object_set_new(o, "drops", drops_json(s));
 	src->provider_ops->vnic_counters(src->provider, i, &c);
 	json_object_set_new(o, "vnic", provider_json(&c));
-	if (is_proxy(src, src->plan->instances[i].function))
+	if (ends_tcp(&src->plan->config
+			      ->functions[src->plan->instances[i].function]))
 		json_object_set_new(o, "tcp", status_tcp_json(&s->tcp));
 	if (src->stores[i].size != 0)
 		json_object_set_new(

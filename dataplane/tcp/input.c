@@ -136,10 +136,27 @@ hand_on(struct tcp *t, struct tcp_in *in, bool hit, void *data, bool fresh)
 	return listen_input(t, in, &u, min_isn);
 }
 
+/* No NIC looks at ICMP's, and an error that is damaged says anything. */
+static bool
+icmp_checksum_ok(const struct tcp_in *in)
+{
+	const struct packet *p = &in->p;
+	uint64_t sum = 0;
+
+	if (p->version == 6) {
+		sum = rte_cpu_to_be_16(PACKET_ICMP6);
+		sum += rte_cpu_to_be_16(p->l4_len);
+		sum = csum_add(sum, p->data + PACKET_L3 + 8, 32);
+	}
+	return csum_fold(chain_sum(sum, in->m, p->l4, p->l4_len)) == CSUM_GOOD;
+}
+
 /* One ICMP error; its frame is done with. */
 static nf_verdict
 hand_icmp(struct tcp *t, struct tcp_in *in)
 {
+	if (!icmp_checksum_ok(in))
+		return NF_DROP(TCP_DROP_CHECKSUM);
 	icmp_input(t, in);
 	rte_pktmbuf_free(in->m);
 	return NF_HELD;

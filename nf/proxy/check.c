@@ -96,7 +96,7 @@ check_service(const struct grant *g, uint32_t i, char *why, size_t len)
 				      "group",
 				s->name, k);
 	if (p->max_header_bytes > HTTP_HEAD_MAX + 1)
-		return REFUSE("service \"%s\": heads of %u bytes; at most %u",
+		return REFUSE("service \"%s\": heads of %u bytes; at most %d",
 			s->name, p->max_header_bytes, HTTP_HEAD_MAX + 1);
 	if (p->max_connections == 0)
 		return REFUSE("service \"%s\": 0 connections would refuse "

@@ -151,6 +151,10 @@ struct http_asked {
 	bool upgrade;   /* the request was passed on with its wish */
 };
 
+/*
+ * 2.8 KB, most of it fields. One that is put aside needs to be kept, and put
+ * back, only up to the last field that it has: HTTP_PARSER_USED.
+ */
 struct http_parser {
 	struct http_head head;
 	struct http_error error;
@@ -167,6 +171,10 @@ struct http_parser {
 	struct http_slice target, name; /* llhttp's, as far as it has come */
 	struct http_field field[HTTP_FIELDS_MAX]; /* head.n_fields of them */
 };
+
+#define HTTP_PARSER_USED(p)                    \
+	(offsetof(struct http_parser, field) + \
+		(p)->head.n_fields * sizeof(struct http_field))
 
 /*
  * Begin with a message of `kind`. `limits` NULL: none but our own. `asked` is

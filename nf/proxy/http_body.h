@@ -8,7 +8,7 @@
  * Bytes come in pieces of any size, and the outcome does not depend on how
  * they were cut. The machine is ours, not llhttp's: it is begun with what the
  * head said, so that there is one judgement of the framing and not two; it
- * takes 48 bytes of a connection; it is strict where llhttp 8 is not (bare LF
+ * takes 64 bytes of a connection; it is strict where llhttp 8 is not (bare LF
  * behind an extension); and it bounds extensions and trailers.
  *
  * Sources: RFC 9112 section 7.1 (chunked), 6.3 (length); RFC 9110 section 6.5
@@ -17,6 +17,7 @@
 #ifndef CARRYALL_PROXY_HTTP_BODY_H
 #define CARRYALL_PROXY_HTTP_BODY_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -39,6 +40,8 @@ struct http_body {
 	uint16_t extensions, trailers; /* bytes of them so far */
 	char name[HTTP_TRAILER_NAME];  /* of the trailer's field */
 };
+
+_Static_assert(sizeof(struct http_body) == 64, "one cache line");
 
 /* Begin with the body that `head` announces. `max_body`: of chunked, too. */
 void http_body_init(

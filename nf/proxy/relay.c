@@ -181,11 +181,12 @@ static uint32_t
 share_bytes(const struct proxy *p)
 {
 	struct tcp_usage u;
-	uint32_t left;
 
 	tcp_usage(p->tcp, &u);
-	left = u.held < p->max_held ? p->max_held - u.held : 0;
-	return RTE_MAX(left / SHARE * 1024, (uint32_t)LEAST_BYTES);
+	if (u.held >= p->max_held)
+		return 0;
+	return RTE_MAX(
+		(p->max_held - u.held) / SHARE * 1024, (uint32_t)LEAST_BYTES);
 }
 
 bool
@@ -195,8 +196,7 @@ relay_room(struct proxy *p, struct tcp_conn *c)
 
 	if (likely(queued == 0))
 		return true;
-	if (tcp_room(c) > 0 &&
-		(queued < LEAST_BYTES || queued < share_bytes(p)))
+	if (tcp_room(c) > 0 && queued < share_bytes(p))
 		return true;
 	tcp_want_room(c);
 	return false;

@@ -47,8 +47,9 @@ struct rte_mbuf *relay_copy(struct proxy *p, const void *data, size_t len);
 
 /*
  * May more be queued on `c` now? Its own buffer bounds it, and, when many
- * connections hold much, a part of what is left for all. If not, its room()
- * comes when some of what is queued has been acknowledged.
+ * connections hold much, a part of what is left for all. If so, tcp_send()
+ * takes a chain; if not, room() of `c` comes when some of what it has queued
+ * was acknowledged.
  */
 bool relay_room(struct proxy *p, struct tcp_conn *c);
 

@@ -16,8 +16,9 @@ static struct http_slice
 value_of(const struct http_parser *h, enum http_field_id id)
 {
 	const struct http_field *f = http_field(h, id);
+	const struct http_slice none = { 0 };
 
-	return f == NULL ? (struct http_slice){ 0 } : f->value;
+	return f == NULL ? none : f->value;
 }
 
 void

@@ -19,6 +19,14 @@ CFG_APPLIANCE=""
 CFG_SERVICE=""
 # Whether the function ping has services of TCP, too.
 CFG_ECHO_TCP=false
+# The functions: a load balancer web and an echo server ping, or a proxy edge.
+CFG_FUNCTIONS="web ping"
+# More keys of the function edge, and of its services site4 and site6; the port
+# of their backends; services besides these, each with a comma before it.
+CFG_EDGE=""
+CFG_SITE=""
+CFG_PORT=80
+CFG_EDGE_SERVICES=""
 
 # One backend's addresses: HOST=WEIGHT, in family 4 or 6.
 config_backend() {
@@ -62,19 +70,19 @@ config_echo_tcp() {
 	END
 }
 
-config() {
+config_web() {
 	cat <<-END
-	appliance: { name = "$NAME"; state = "$LAB_DIR/state";
-	  share_cores = true; $CFG_APPLIANCE };
-	uplinks: ( { name = "wan"; device = "wan0"; provider = "$PROVIDER"; },
-	           { name = "lan"; device = "lan0"; provider = "$PROVIDER"; } );
-	functions: (
 	  { name = "web"; type = "lb"; uplink = "wan"; backend_uplink = "lan";
 	    instances = $CFG_INSTANCES; snat = [ "10.77.2.$CFG_SNAT", "fd77:2::$CFG_SNAT" ];
 	    $CFG_WEB
 	    services = (
 	$(config_services)
-	    ); },
+	    ); }
+	END
+}
+
+config_ping() {
+	cat <<-END
 	  { name = "ping"; type = "echo"; uplink = "wan"; instances = 1;
 	    services = (
 	$(config_echo_tcp)
@@ -82,6 +90,61 @@ config() {
 	      { name = "udp6"; address = "$ECHO6"; port = 7; protocol = "udp"; },
 	      { name = "icmp4"; address = "$ECHO4"; protocol = "icmp"; },
 	      { name = "icmp6"; address = "$ECHO6"; protocol = "icmp"; } ); }
+	END
+}
+
+# config_origins PORT HOST...: servers behind edge.
+config_origins() {
+	local port=$1 host sep=""
+	shift
+	printf 'backends = ('
+	for host in "$@"; do
+		printf '%s { address = "%s"; port = %s; }' "$sep" "$host" "$port"
+		sep=,
+	done
+	printf ' );'
+}
+
+# config_site NAME ADDRESS PORT KEYS: a service of edge.
+config_site() {
+	printf '{ name = "%s"; address = "%s"; port = %s; protocol = "tcp";\n' \
+		"$1" "$2" "$3"
+	printf '      %s }' "$4"
+}
+
+# The clients of either family meet backends of both.
+config_edge() {
+	local keys
+	keys="$CFG_SITE $(config_origins "$CFG_PORT" \
+		10.77.2.21 fd77:2::22 10.77.2.23)"
+	cat <<-END
+	  { name = "edge"; type = "proxy"; uplink = "wan"; backend_uplink = "lan";
+	    instances = $CFG_INSTANCES; snat = [ "10.77.2.$CFG_SNAT", "fd77:2::$CFG_SNAT" ];
+	    $CFG_EDGE
+	    services = (
+	    $(config_site site4 "$VIP4" 80 "$keys"),
+	    $(config_site site6 "$VIP6" 80 "$keys")$CFG_EDGE_SERVICES
+	    ); }
+	END
+}
+
+config_functions() {
+	local f sep=""
+	for f in $CFG_FUNCTIONS; do
+		printf '%s' "$sep"
+		"config_$f"
+		sep=,
+	done
+}
+
+config() {
+	cat <<-END
+	appliance: { name = "$NAME"; state = "$LAB_DIR/state";
+	  share_cores = true; $CFG_APPLIANCE };
+	uplinks: ( { name = "wan"; device = "wan0"; provider = "$PROVIDER"; },
+	           { name = "lan"; device = "lan0"; provider = "$PROVIDER"; } );
+	functions: (
+	$(config_functions)
 	);
 	END
 }

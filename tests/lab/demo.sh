@@ -117,6 +117,47 @@ traffic() {
 		client "$PEER" echo "$ECHO4" 100
 }
 
+edge() {
+	st ".functions[] | select(.name == \"edge\") | $1"
+}
+
+# Ten requests with the cookie that the first was given: the servers, counted.
+by_cookie() {
+	local jar=$LAB_DIR/jar
+	client curl -s -m 3 -c "$jar" "http://$EDGE4/" > "$LAB_DIR/first"
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		client curl -s -m 3 -b "$jar" "http://$EDGE4/"
+	done | sort -u
+}
+
+one_server() {
+	[ "$(by_cookie)" = "$(cat "$LAB_DIR/first")" ]
+}
+
+proxy_serves() {
+	local old
+	step "HTTP, through the proxy and its own TCP, at $EDGE4"
+	seen "curl, 100 requests: $(by_backend "http://$EDGE4/" 100)"
+	seen "$(client curl -s -m 3 -D - -o /dev/null "http://$EDGE4/" |
+		grep -i set-cookie | tr -d '\r')"
+	expect "ten requests with the cookie reach one server" one_server
+	SUM=$(lab_file big 32)
+	expect "32 MiB arrive, bit for bit" test "$(client curl -s -m 30 \
+		"http://$EDGE4/big" | sha256sum | cut -d' ' -f1)" = "$SUM"
+	seen "wrk, 50 connections for 3 s:"
+	client wrk -t1 -c50 -d3 --latency "http://$EDGE4/" |
+		awk '/Requests\/sec/ { r = $2 } /99%/ { l = $2 }
+		/Socket errors/ { e = $0 } END {
+		printf "   %d requests/s, 99%% within %s\n", r, l
+		if (e) print "  " e }' | while read -r line; do
+		seen "   $line"
+	done
+	old=$(edge '.instances[0].pid')
+	kill -KILL "$old"
+	seen "its instance, process $old, is killed with SIGKILL"
+	expect "the cookie still leads to that server" wait_for 5 one_server
+}
+
 control_plane_dies() {
 	local pids get before
 	step "The control plane is killed with SIGKILL, during a download"
@@ -176,7 +217,7 @@ instance_dies() {
 
 nic_again() {
 	[ "$(st .nic.pid)" != "$1" ] && [ "$(st .nic.state)" = serving ] &&
-		[ "$(st .nic.attached)" = 3 ]
+		[ "$(st .nic.attached)" = 4 ]
 }
 
 nic_dies() {
@@ -275,6 +316,7 @@ grep -E ' serves' "$LAB_DIR/run.log" | while read -r line; do
 done
 
 traffic
+proxy_serves
 
 step "Who did it: every instance got its own connections, and no others"
 instances

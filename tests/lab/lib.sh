@@ -14,6 +14,9 @@
 # With lab_far: a router (10.77.2.30) on the switch, behind it a backend far
 # (10.77.3.24, fd77:3::24), reached by a path whose MTU is 1280.
 #
+# With LAB_IMPAIRED=true, what client and box send each other goes through a
+# namespace between them, where lab_impair says what becomes of it.
+#
 # Names carry the lab's id, so that any number of labs can be up at once.
 # Whoever sources this sets nothing else; all state is LAB_* and NAME.
 
@@ -23,6 +26,8 @@ PEER=$ROOT/tests/lab/peer.py
 
 # shellcheck disable=SC2034 # for those who source this
 VIP4=10.77.1.80 VIP6=fd77:1::80
+# shellcheck disable=SC2034
+EDGE4=10.77.1.70
 # shellcheck disable=SC2034
 ECHO4=10.77.1.90 ECHO6=fd77:1::90
 
@@ -45,7 +50,7 @@ lab_names() {
 	LAB_ID=$1
 	LAB_DIR=${TMPDIR:-/tmp}/carryall-lab-$LAB_ID
 	NAME=lab-$LAB_ID
-	LAB_NS="client box switch b1 b2 b3 router far"
+	LAB_NS="client box switch b1 b2 b3 router far wire"
 }
 
 lab_unique() {
@@ -133,7 +138,11 @@ lab_wires() {
 	ip -n "cy-$LAB_ID-switch" link add name br0 type bridge \
 		mcast_snooping 0 || return 1
 	ip -n "cy-$LAB_ID-switch" link set dev br0 up || return 1
-	lab_wire box wan0 client eth0 || return 1
+	if [ "${LAB_IMPAIRED:-false}" = true ]; then
+		lab_bad_wire || return 1
+	else
+		lab_wire box wan0 client eth0 || return 1
+	fi
 	lab_wire box lan0 switch p-box || return 1
 	ip -n "cy-$LAB_ID-switch" link set dev p-box master br0 || return 1
 	lab_address client eth0 10.77.1.2/24 fd77:1::2/64 || return 1
@@ -146,6 +155,40 @@ lab_wires() {
 		lab_port b$i || return 1
 		lab_address b$i eth0 10.77.2.2$i/24 fd77:2::2$i/64 || return 1
 	done
+}
+
+# Two veth pairs with nobody between them. The ends in the middle have no
+# address and speak no protocol; GRO, which lets frames be redirected to them,
+# may not join any: what is passed on must fit.
+lab_bad_wire() {
+	lab_ns wire && lab_in wire sysctl -qw \
+		net.ipv6.conf.default.disable_ipv6=1 &&
+		lab_wire wire far box wan0 && lab_wire wire near client eth0 &&
+		ip -n "cy-$LAB_ID-wire" link set dev far gro_max_size 1 &&
+		ip -n "cy-$LAB_ID-wire" link set dev near gro_max_size 1 ||
+		return 1
+	# shellcheck disable=SC2119 # a good wire
+	lab_impair
+}
+
+# lab_impair [OPTION=N]...: from here on this happens to what passes; see
+# tests/e2e/impair.c. None: all passes.
+# shellcheck disable=SC2120 # those who source this give them
+lab_impair() {
+	lab_impaired > /dev/null || return 1
+	: > "$LAB_DIR/impair.log"
+	lab_spawn impair wire "$ROOT/build/tests/impair" near far "$@"
+	wait_for 5 grep -q ready "$LAB_DIR/impair.log"
+}
+
+# What lab_impair has done: its JSON object. Nothing passes after it.
+lab_impaired() {
+	local pid
+	[ -e "$LAB_DIR/impair.pid" ] || return 0
+	pid=$(cat "$LAB_DIR/impair.pid")
+	rm "$LAB_DIR/impair.pid"
+	kill -TERM "$pid" && wait_for 5 lab_gone "$pid" &&
+		grep '^{' "$LAB_DIR/impair.log"
 }
 
 # A backend behind a router whose way to it takes packets of 1280 bytes.
@@ -189,7 +232,7 @@ lab_spawn() {
 	echo "$LAB_PID" > "$LAB_DIR/$title.pid"
 }
 
-# lab_backend NS I: nginx on 80, a checksumming sink on 81, DNS on 53.
+# lab_backend NS I: nginx on 80 (and 82, with the PROXY protocol), a checksumming sink on 81, DNS on 53.
 lab_backend() {
 	local ns=$1 i=$2
 	mkdir -p "$LAB_DIR/$ns" && lab_nginx_conf "$i" "$LAB_DIR/$ns" \
@@ -230,6 +273,11 @@ lab_nginx_conf() {
 			location = / { return 200 "backend $1\n"; }
 			location = /nginx { stub_status; }
 			location / { root $LAB_DIR/www; limit_rate \$arg_rate; }
+		}
+		server {
+			listen 82 proxy_protocol;
+			listen [::]:82 proxy_protocol;
+			location / { return 200 "\$proxy_protocol_addr\n"; }
 		}
 	}
 	END

@@ -94,7 +94,9 @@ lab_run(const struct lab_message *m, size_t first, size_t step)
 		p.llhttp.lenient_flags = UINT8_MAX;
 	do {
 		have = lab_piece(m, have, first, step);
-		moved = p; /* a parser may be moved between calls */
+		/* a parser may be moved between calls */
+		memset(&moved, 0xee, sizeof(moved));
+		memcpy(&moved, &p, HTTP_PARSER_USED(&p));
 		memset(&p, 0xee, sizeof(p));
 		c = lab_copy(m, 0, have);
 		o.head = http_parse(&moved, c, have);

@@ -490,6 +490,7 @@ bench_icmp(const struct row *r)
 	struct bench_peer *p = &bench.peer[r->peer];
 	struct wire w, ours;
 	uint8_t quoted[128], f[256];
+	size_t n;
 
 	bench_flow(&w, r);
 	ours = w;
@@ -499,9 +500,12 @@ bench_icmp(const struct row *r)
 	ours.dport = w.sport;
 	ours.seg = (struct tcp_seg){ .seq = p->iss + r->seq, .flags = A };
 	wire_make(&ours, NULL, quoted);
-	bench_frame(
-		f, wire_icmp(&w, tc[0], tc[1], r->mtu ? bench_mtu(r->mtu) : 0,
-			   quoted + WIRE_L3, bench.v6 ? 48 : 28, f));
+	n = wire_icmp(&w, tc[0], tc[1], r->mtu ? bench_mtu(r->mtu) : 0,
+		quoted + WIRE_L3, bench.v6 ? 48 : 28, f);
+	/* Not in what is quoted, for that would be another segment. */
+	if (r->bad_csum)
+		f[n - (bench.v6 ? 48 : 28) - 8 + 3] ^= 1;
+	bench_frame(f, n);
 	bench_input(r);
 }
 

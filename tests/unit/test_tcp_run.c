@@ -3,7 +3,10 @@
  * Transfers between two stacks under all that a network does, thousands of
  * them, each from a seed of its own. A failure names its seed: repeat it by
  *
- *    TCP_LAB_SEED=n TCP_LAB_TRACE=1 CK_RUN_CASE=loss test_tcp_run
+ *    TCP_LAB_SEED=n TCP_LAB_TRACE=1 CK_RUN_CASE=storm test_tcp_run
+ *
+ * TCP_LAB_MORE=n makes n times as many runs, TCP_LAB_SAY=1 tells what they
+ * have seen.
  */
 #include "tests/unit/tcp_app.h"
 
@@ -380,14 +383,16 @@ START_TEST(scenario_holds)
 {
 	const struct scenario *sc = &scenarios[_i];
 	const char *only = getenv("TCP_LAB_SEED");
+	const char *more = getenv("TCP_LAB_MORE");
+	unsigned int runs = sc->runs * (more ? (unsigned int)atoi(more) : 1);
 	struct seen sum = { 0 };
 
 	if (only != NULL) {
 		one(sc, strtoull(only, NULL, 0), &sum);
 		return;
 	}
-	for (unsigned int i = 0; i < sc->runs; i++)
-		one(sc, (uint64_t)_i * 100000 + i, &sum);
+	for (unsigned int i = 0; i < runs; i++)
+		one(sc, (uint64_t)_i * 1000000 + i, &sum);
 	say(sc, &sum);
 	if (sc->shape == loss_5_percent)
 		ck_assert(sum.lost && sum.tcp.fast_retransmits);
