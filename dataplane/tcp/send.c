@@ -213,6 +213,8 @@ tcp_close(struct tcp_conn *c)
 
 	c->flags |= CONN_ORPHAN;
 	c->flags &= (uint16_t)~CONN_WANT_ROOM;
+	/* What the user still has it will not tell us of. */
+	tcp_returned(c, UINT32_MAX);
 	/* Nothing was agreed yet, so there is nothing to end in order. */
 	if (c->state == TCP_SYN_SENT) {
 		t->stats->failed_opens++;

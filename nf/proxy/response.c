@@ -38,7 +38,9 @@ response_send(struct session *s, struct rte_mbuf *data)
 			tcp_consumed(v->conn, len);
 		return;
 	}
-	pipe_push(p, &s->out, data);
+	len = pipe_push(p, &s->out, data);
+	if (v != NULL)
+		tcp_returned(v->conn, len);
 }
 
 void
