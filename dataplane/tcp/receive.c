@@ -196,6 +196,8 @@ fin_input(struct tcp_conn *c)
 	uint32_t life = c->life;
 
 	c->rcv_nxt++;
+	/* Taken behind a closed window: its ACKs come from behind it, too. */
+	c->rcv_adv = seq_max(c->rcv_adv, c->rcv_nxt);
 	c->flags |= CONN_PEER_FIN;
 	ack_at_once(c);
 	if (c->state == TCP_ESTABLISHED)
