@@ -15,6 +15,7 @@
 #include "nf/proxy/head.h"
 
 #define SWEEP_MS 1000
+#define AGAIN_US 1000 /* until what could not be sent is tried again */
 
 /* --- packets ------------------------------------------------------------- */
 
@@ -113,7 +114,9 @@ proxy_tick(void *state, uint64_t now_tsc)
 		p->swept_ms = p->now_ms;
 		server_sweep(p);
 	}
-	tcp_flush(p->tcp, p->now_ms);
+	/* What found no mbuf has nothing that would ring for it. */
+	if (!tcp_flush(p->tcp, p->now_ms))
+		next_us = RTE_MIN(next_us, AGAIN_US);
 	tcp_usage(p->tcp, &usage);
 	p->env->stats->half_open = usage.half_open;
 	if (more || next_us == 0)
