@@ -212,6 +212,9 @@ conn_established(struct tcp_conn *c)
 	c->idle_at =
 		t->cfg.keepalive_ms > 0 ? deadline(t, t->cfg.keepalive_ms) : 0;
 	conn_arm(c);
+	/* Closed before it was there, after a simultaneous open. */
+	if (c->flags & CONN_FIN)
+		conn_mark(c);
 }
 
 /* --- SYNs ---------------------------------------------------------------- */

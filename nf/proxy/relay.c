@@ -57,17 +57,18 @@ count(struct proxy *p, struct pipe *q, const struct rte_mbuf *data)
 	p->waiting += data->nb_segs;
 }
 
-void
+uint32_t
 pipe_push(struct proxy *p, struct pipe *q, struct rte_mbuf *data)
 {
 	if (join(q, data))
-		return;
+		return 1;
 	count(p, q, data);
 	if (q->last != NULL)
 		q->last->next = data;
 	else
 		q->first = data;
 	q->last = last_of(data);
+	return 0;
 }
 
 void

@@ -28,8 +28,11 @@ struct pipe {
 	uint32_t bytes, bufs;
 };
 
-/* Put the chain `data` behind what is there. The pipe owns it. */
-void pipe_push(struct proxy *p, struct pipe *q, struct rte_mbuf *data);
+/*
+ * Put the chain `data` behind what is there. The pipe owns it. Returns how many
+ * mbufs of it were freed, their bytes being moved: see tcp_returned().
+ */
+uint32_t pipe_push(struct proxy *p, struct pipe *q, struct rte_mbuf *data);
 
 /* Put the chain `data` before what is there. The pipe owns it. */
 void pipe_unpop(struct proxy *p, struct pipe *q, struct rte_mbuf *data);

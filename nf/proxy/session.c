@@ -318,13 +318,12 @@ received(struct tcp_conn *c, void *user, struct rte_mbuf *data)
 {
 	struct session *s = user;
 
-	(void)c;
 	if (unlikely(relay_flooded(s->proxy, &s->in))) {
 		rte_pktmbuf_free(data);
 		session_drop(s);
 		return;
 	}
-	pipe_push(s->proxy, &s->in, data);
+	tcp_returned(c, pipe_push(s->proxy, &s->in, data));
 	session_run(s);
 }
 
