@@ -209,7 +209,8 @@ build/asan/unit/test_tcp_lwip: build/asan/obj/tests/unit/test_tcp_lwip.o \
 	$(Q)$(CC) $(ASAN) -o $@ $^ $(LDLIBS) $(shell pkg-config --libs check)
 
 # What benchmarks measure with is tested as well.
-build/asan/unit/test_perf_%: build/asan/obj/tests/unit/test_perf_%.o \
+$(filter build/asan/unit/test_perf_%,$(UNIT_BIN)): build/asan/unit/%: \
+		build/asan/obj/tests/unit/%.o \
 		$(PERF_LIB:%.c=build/asan/obj/%.o) build/asan/libcarryall.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)

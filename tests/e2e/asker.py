@@ -12,6 +12,8 @@
   asker.py unread HOST COUNT BYTES SECONDS
                                      COUNT clients that do not read answers
   asker.py paced HOST SECONDS        a request every 20 ms: what they took
+  asker.py hold HOST COUNT SECONDS   COUNT connections, each asks every 200 ms:
+                                     how many of them broke
   asker.py websocket HOST COUNT      frames there and back
   asker.py relay HOST PORT BYTES     both ways at once; half-closes, reads on
 
@@ -111,6 +113,9 @@ async def judge(r, ident, body, method):
         raise Wrong("%s: status %d, id %s" % (ident, status,
                                               fields.get("x-id")))
     got = b"" if method == "HEAD" else await read_body(r, fields)
+    ends = {"content-length", "transfer-encoding"} & fields.keys()
+    if not ends and len(got) < len(body) and body.startswith(got):
+        raise ConnectionError("a server that died looks like the end")
     if got != body:
         same = next((i for i, (a, b) in enumerate(zip(got, body)) if a != b),
                     min(len(got), len(body)))
@@ -302,6 +307,33 @@ async def paced(host, seconds):
     ms = [round(1000 * took[int(len(took) * q)], 2) for q in (0.5, 0.99)]
     return say(bad == 0, asked=len(took), bad=bad, p50_ms=ms[0], p99_ms=ms[1],
                max_ms=round(1000 * took[-1], 2))
+
+
+async def hold(host, count, seconds):
+    end = time.monotonic() + float(seconds)
+    broken = bad = asked = 0
+
+    async def one(i):
+        nonlocal broken, bad, asked
+        r, w = await asyncio.open_connection(host, 80)
+        try:
+            while time.monotonic() < end:
+                ident = "h%d-%d" % (i, asked)
+                asked += 1
+                w.write(b"GET /id/500 HTTP/1.1\r\nHost: a\r\nX-Id: %b\r\n"
+                        b"\r\n" % ident.encode())
+                status, _ = await judge(r, ident, of_id(ident, 500), "GET")
+                bad += status != 200
+                await asyncio.sleep(0.2)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            broken += 1
+        except Wrong:
+            bad += 1
+        finally:
+            w.close()
+    tasks = [asyncio.create_task(one(i)) for i in range(int(count))]
+    await asyncio.gather(*tasks)
+    return say(bad == 0, asked=asked, broken=broken, bad=bad)
 
 
 # --- tunnels ----------------------------------------------------------------
