@@ -228,7 +228,8 @@ respond(struct peer *p, const struct request *r)
 		say_bytes(p, body, r->size / 2);
 		breaks_off(p);
 	} else if (r->kind == 'h') {
-		if (r->how == 'e') {
+		/* A connection that was to be kept: a race with a POST. */
+		if (r->how == 'e' && plan->trouble) {
 			finish(p);
 			p->app = p;
 		}
@@ -506,7 +507,9 @@ run(unsigned int seed)
 		ck_assert_msg(ms++ < 120000, "seed %u: never done", seed);
 	}
 	must(n_good >= CLIENTS * REQUESTS - n_errors);
-	must(plan->trouble || n_errors + n_cut == 0);
+	/* Who holds the most goes first where there are too few mbufs. */
+	must(plan->trouble || plan->mbufs > 0 || n_cut == 0);
+	must(plan->trouble || n_errors == 0);
 	lab.backends.hear = lab.clients.hear = NULL;
 	lab_end();
 }
