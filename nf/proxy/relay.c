@@ -100,16 +100,17 @@ take(struct proxy *p, struct pipe *q)
 }
 
 struct rte_mbuf *
+pipe_peek(struct proxy *p, struct pipe *q)
+{
+	while (q->first != NULL && unlikely(q->first->data_len == 0))
+		rte_pktmbuf_free(take(p, q));
+	return q->first;
+}
+
+struct rte_mbuf *
 pipe_pop(struct proxy *p, struct pipe *q)
 {
-	while (q->first != NULL) {
-		struct rte_mbuf *m = take(p, q);
-
-		if (m->data_len > 0)
-			return m;
-		rte_pktmbuf_free(m);
-	}
-	return NULL;
+	return pipe_peek(p, q) == NULL ? NULL : take(p, q);
 }
 
 void

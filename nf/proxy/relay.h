@@ -34,6 +34,9 @@ void pipe_push(struct proxy *p, struct pipe *q, struct rte_mbuf *data);
 /* Put the chain `data` before what is there. The pipe owns it. */
 void pipe_unpop(struct proxy *p, struct pipe *q, struct rte_mbuf *data);
 
+/* The first mbuf that is not empty, which stays; NULL: none is left. */
+struct rte_mbuf *pipe_peek(struct proxy *p, struct pipe *q);
+
 /* Take the first mbuf, one segment that is not empty; NULL: none is left. */
 struct rte_mbuf *pipe_pop(struct proxy *p, struct pipe *q);
 

@@ -16,7 +16,7 @@
 #define CLIENTS  16
 #define REQUESTS 12 /* of each client */
 #define PENDING  4  /* requests on their way, at most */
-#define SEEDS    4
+#define SEEDS    8
 
 struct plan {
 	bool trouble;
@@ -95,11 +95,12 @@ is_body(const char *c, uint32_t id, uint32_t at, uint32_t len)
 /* --- messages --------------------------------------------------------------
  */
 
-/* say_bytes() in pieces: small ones, or all. */
+/* say_bytes() in pieces: small ones, some hundreds at most, or all. */
 static void
 say_pieces(struct peer *p, const char *data, size_t len)
 {
-	uint32_t most = below(3) == 0 ? 1 + below(200) : 1 << 20;
+	uint32_t small = 1 + below(200) + (uint32_t)len / 100;
+	uint32_t most = below(3) == 0 ? small : 1 << 20;
 
 	for (size_t at = 0; at < len;) {
 		size_t n = RTE_MIN(len - at, (size_t)(1 + below(most)));
