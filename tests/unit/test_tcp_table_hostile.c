@@ -12,12 +12,12 @@ static const struct row fin_behind_window[] = {
 	IN(A, .seq = 1001, .ack = 1, .len = 1000),
 	EVENT(EV_RECEIVED, .len = 1000),
 	WITHIN(40, 41),
-	OUT(A, .seq = 1, .ack = 2001, .wnd = 0),
+	OUT(A, .seq = 1, .ack = 2001, .wnd = WND_ZERO),
 	IN(F | A, .seq = 2001, .ack = 1),
 	EVENT(EV_FINISHED),
-	OUT(A, .seq = 1, .ack = 2002, .wnd = 0),
+	OUT(A, .seq = 1, .ack = 2002, .wnd = WND_ZERO),
 	CALL(DO_SEND, .len = 20),
-	OUT(A, .seq = 1, .ack = 2002, .len = 20, .wnd = 0),
+	OUT(A, .seq = 1, .ack = 2002, .len = 20, .wnd = WND_ZERO),
 	IN(A, .seq = 2002, .ack = 21),
 	WAIT(5000),
 	SILENCE,
@@ -58,10 +58,27 @@ static const struct row closed_while_both_open[] = {
 	STATE(TCP_TIME_WAIT),
 };
 
+/* A byte in each mbuf: no ring takes a chain of so many. */
+#define BYTE    CALL(DO_SEND_MBUF, .len = 1)
+#define BYTES_5 BYTE, BYTE, BYTE, BYTE, BYTE
+#define BYTES_50                                                       \
+	BYTES_5, BYTES_5, BYTES_5, BYTES_5, BYTES_5, BYTES_5, BYTES_5, \
+		BYTES_5, BYTES_5, BYTES_5
+#define BYTES_300 BYTES_50, BYTES_50, BYTES_50, BYTES_50, BYTES_50, BYTES_50
+
+static const struct row single_bytes[] = {
+	ACCEPTED_(.mss = 1460),
+	IN(A, .seq = 1, .ack = 1, .wnd = WND_ZERO),
+	BYTES_300,
+	IN(A, .seq = 1, .ack = 1, .wnd = 10000),
+	OUT(A, .seq = 1, .ack = 1, .len = 300),
+};
+
 static const struct table tables[] = {
 	TABLE(fin_behind_window, .hold = true, .config = { .rcv_buf = 2000 }),
 	TABLE(syn_for_ack_for_ever),
 	TABLE(closed_while_both_open),
+	TABLE(single_bytes, .config = { .offload = TCP_TX_CHAINS }),
 };
 
 int
