@@ -147,7 +147,7 @@ START_TEST(all_appliance)
 	ck_assert_str_eq(c->uplinks[1].device, "lan0");
 	ck_assert_int_eq(c->uplinks[1].mode, CONFIG_XDP_GENERIC);
 	ck_assert_int_eq(c->uplinks[1].line, 4);
-	ck_assert_uint_eq(c->n_functions, 3);
+	ck_assert_uint_eq(c->n_functions, 2);
 	config_free(c);
 }
 END_TEST
