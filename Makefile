@@ -29,7 +29,7 @@ DEPS_BUILD := gcc make liburing-dev libisal-dev clang llvm pkgconf libdpdk-dev l
 DEPS_TEST := $(DEPS_BUILD) check libsubunit-dev libclang-rt-14-dev \
 	clang-format clang-tidy cppcheck shellcheck mandoc iproute2 ethtool \
 	tcpdump procps iputils-ping curl jq nginx-light wrk apache2-utils \
-	iperf3 dnsmasq-base bind9-dnsutils python3 git bsdextrautils \
+	iperf3 dnsmasq-base bind9-dnsutils python3 git bsdextrautils haproxy nghttp2-client \
 	libfuse3-dev liblwip-dev
 DEPS_LAB := $(DEPS_BUILD) iproute2 ethtool tcpdump procps iputils-ping curl \
 	jq nginx-light wrk python3 dnsmasq-base
@@ -209,7 +209,8 @@ build/asan/unit/test_tcp_lwip: build/asan/obj/tests/unit/test_tcp_lwip.o \
 	$(Q)$(CC) $(ASAN) -o $@ $^ $(LDLIBS) $(shell pkg-config --libs check)
 
 # What benchmarks measure with is tested as well.
-build/asan/unit/test_perf_%: build/asan/obj/tests/unit/test_perf_%.o \
+$(filter build/asan/unit/test_perf_%,$(UNIT_BIN)): build/asan/unit/%: \
+		build/asan/obj/tests/unit/%.o \
 		$(PERF_LIB:%.c=build/asan/obj/%.o) build/asan/libcarryall.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)

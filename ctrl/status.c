@@ -172,6 +172,7 @@ instance_json(const struct status_source *src, uint32_t i)
 	json_object_set_new(o, "opened", count(s->opened));
 	json_object_set_new(o, "evicted", count(s->evicted));
 	json_object_set_new(o, "memory_bytes", count(s->memory_bytes));
+	json_object_set_new(o, "mbufs", count(s->mbufs));
 	json_object_set_new(o, "rx_packets", count(s->rx_packets));
 	json_object_set_new(o, "rx_bytes", count(s->rx_bytes));
 	json_object_set_new(o, "tx_packets", count(s->tx_packets));

@@ -49,7 +49,8 @@ struct instance {
 
 	/* per loop */
 	uint64_t now_tsc;
-	uint64_t tick_tsc; /* when tick and mail are due */
+	uint64_t tick_tsc;  /* when tick and mail are due */
+	uint64_t count_tsc; /* when mbufs are counted again */
 	uint32_t idle_loops;
 	uint32_t spin_loops; /* empty polls before it sleeps */
 	uint64_t tsc_per_us;

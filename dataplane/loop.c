@@ -17,6 +17,7 @@
  */
 #include <rte_branch_prediction.h>
 #include <rte_cycles.h>
+#include <rte_mempool.h>
 #include <rte_pause.h>
 #include <string.h>
 
@@ -184,6 +185,16 @@ loop_packets(struct instance *in)
 	return n;
 }
 
+/* Seldom: it looks at the cache of every core there could be. */
+static void
+count_mbufs(struct instance *in)
+{
+	if (in->now_tsc < in->count_tsc)
+		return;
+	in->count_tsc = in->now_tsc + in->env.tsc_hz;
+	in->stats->mbufs = rte_mempool_in_use_count(in->vnic.pool);
+}
+
 /* Timed work and mail. Returns in how many microseconds there is more. */
 static uint32_t
 loop_tick(struct instance *in)
@@ -194,6 +205,7 @@ loop_tick(struct instance *in)
 		next_us = in->nf->tick(in->nf_state, in->now_tsc);
 	instance_mail(in, 0);
 	instance_log_alive(in->env.grant, &in->stats->log);
+	count_mbufs(in);
 	in->tick_tsc = in->now_tsc +
 		       in->tsc_per_us * (next_us < TICK_US ? next_us : TICK_US);
 	return next_us;

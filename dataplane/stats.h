@@ -186,6 +186,7 @@ struct stats {
 	uint64_t evicted;      /* half-open ones that made room */
 	uint64_t ended;        /* of services that a new grant removed */
 	uint64_t memory_bytes; /* gauge: of the function's tables */
+	uint64_t mbufs; /* gauge, a second old: in use, the driver's included */
 
 	struct stats_log log;
 

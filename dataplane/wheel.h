@@ -106,6 +106,22 @@ void wheel_arm(struct wheel *w, uint32_t i, uint64_t now_ms, uint32_t delay_ms);
 uint32_t wheel_pop(struct wheel *w, uint64_t now_ms);
 
 /*
+ * The entry behind the next one of those that are due together, or WHEEL_NONE:
+ * what to fetch, while the next one is dealt with.
+ */
+static inline uint32_t
+wheel_behind(const struct wheel *w)
+{
+	uint32_t head = w->first + (uint32_t)(w->cursor & (w->slots - 1));
+	uint32_t next = wheel_link(w, head)->next;
+
+	if (next == head)
+		return WHEEL_NONE;
+	next = wheel_link(w, next)->next;
+	return next == head ? WHEEL_NONE : next;
+}
+
+/*
  * Milliseconds from `now_ms` until wheel_pop() may yield an entry, at most
  * `max_ms`. 0 if it may now.
  */

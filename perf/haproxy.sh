@@ -28,6 +28,7 @@ haproxy_lines() { # veth|loopback
 	haproxy_end
 	haproxy_serve keepalive
 	http_lines "haproxy.keepalive.$1" "$KEEP" "$system, $SAME" 1k
+	[ -z "$PERF_QUICK" ] || return 0
 	http_lines "haproxy.big.$1" "$BIG" "$system, $SAME" 1m
 	haproxy_end
 	# Over veth it is among tcp.sh's: haproxy.tcp.connection.
@@ -61,6 +62,7 @@ appliance_lines() {
 
 http_begin
 haproxy_lines veth
+[ -z "$PERF_QUICK" ] || exit 0
 haproxy_lines loopback
 http_over veth
 appliance_lines

@@ -23,6 +23,7 @@
 
 #define HOP_LIMIT 64  /* RFC 1700 */
 #define COPY_MAX  192 /* bytes: below, a copy is cheaper than references */
+#define PART_COPY 512 /* likewise, of a part of a chain */
 
 static uint32_t
 ip_len(const struct tcp_tuple *tuple)
@@ -205,6 +206,33 @@ copied(struct tcp_conn *c, struct rte_mbuf *from, uint32_t seq, uint32_t len,
 	return m;
 }
 
+static bool
+has_room(const struct rte_mbuf *m, uint32_t n)
+{
+	return RTE_MBUF_DIRECT(m) && rte_pktmbuf_tailroom(m) >= n;
+}
+
+/* `n` bytes of `from`, behind `skip`, into `part`: a copy or a reference. */
+static void
+fill_part(
+	struct rte_mbuf *part, struct rte_mbuf *from, uint32_t skip, uint32_t n)
+{
+	if (n <= PART_COPY) {
+		memcpy(rte_pktmbuf_mtod_offset(part, uint8_t *, part->data_len),
+			buf_data(from) + skip, n);
+		part->data_len += (uint16_t)n;
+		return;
+	}
+	rte_pktmbuf_attach(part, from);
+	part->data_off = (uint16_t)(buf_of(from)->off + skip);
+	part->data_len = (uint16_t)n;
+	part->pkt_len = n;
+}
+
+/*
+ * Small parts are copied together, for a ring takes no chain of a thousand
+ * bytes in as many mbufs: of 60 KiB there are 240 parts at most.
+ */
 static struct rte_mbuf *
 chained(struct tcp_conn *c, struct rte_mbuf *from, uint32_t seq, uint32_t len,
 	uint32_t room)
@@ -214,21 +242,22 @@ chained(struct tcp_conn *c, struct rte_mbuf *from, uint32_t seq, uint32_t len,
 	for (; m != NULL && len > 0; from = buf_of(from)->next) {
 		const struct tcp_buf *b = buf_of(from);
 		uint32_t skip = seq - b->seq, n = b->len - skip;
-		struct rte_mbuf *part = rte_pktmbuf_alloc(c->stack->cfg.pool);
+		struct rte_mbuf *part = last;
 
+		if (n > len)
+			n = len;
+		if (n > PART_COPY || !has_room(last, n))
+			part = rte_pktmbuf_alloc(c->stack->cfg.pool);
 		if (part == NULL) {
 			rte_pktmbuf_free(m);
 			return NULL;
 		}
-		if (n > len)
-			n = len;
-		rte_pktmbuf_attach(part, from);
-		part->data_off = (uint16_t)(b->off + skip);
-		part->data_len = (uint16_t)n;
-		part->pkt_len = n;
-		last->next = part;
-		last = part;
-		m->nb_segs++;
+		fill_part(part, from, skip, n);
+		if (part != last) {
+			last->next = part;
+			last = part;
+			m->nb_segs++;
+		}
 		m->pkt_len += n;
 		seq += n;
 		len -= n;

@@ -19,7 +19,8 @@
 #define CSUM_GOOD 0xffff
 
 /* Frames between the one that is fetched and the one that is read. */
-#define AHEAD 4
+#define AHEAD      4
+#define USER_AHEAD 2
 
 static void
 tuple_of(const struct packet *p, struct tcp_tuple *u)
@@ -173,6 +174,7 @@ prefetch(const struct tcp *t, uintptr_t data)
 	line = (const uint8_t *)&t->conn[data];
 	for (uint32_t i = 0; i < sizeof(struct tcp_conn); i += 64)
 		rte_prefetch0(line + i);
+	rte_prefetch0(&t->link[data]);
 }
 
 /* Look in[0..n) up, all at once. Bit i of the result: data[i] is there. */
@@ -196,7 +198,10 @@ look_up(const struct tcp *t, struct tcp_in *in, uint16_t n, void **data)
 	return hits;
 }
 
-/* Another core has written the frame: its headers are in two lines. */
+/*
+ * Another core has written the frame: its headers are in two lines, and a
+ * small payload in a third.
+ */
 static inline void
 prefetch_frame(struct rte_mbuf *const *pkts, uint16_t i, uint16_t n)
 {
@@ -207,6 +212,16 @@ prefetch_frame(struct rte_mbuf *const *pkts, uint16_t i, uint16_t n)
 	line = rte_pktmbuf_mtod(pkts[i], const uint8_t *);
 	rte_prefetch0(line);
 	rte_prefetch0(line + 64);
+	if (pkts[i]->data_len > 128)
+		rte_prefetch0(line + 128);
+}
+
+/* What is the user's of a connection that was fetched some segments ago. */
+static inline void
+prefetch_user(const struct tcp *t, uintptr_t data)
+{
+	if (data < t->cfg.max_connections)
+		rte_prefetch0(t->conn[data].user);
 }
 
 void
@@ -233,7 +248,10 @@ tcp_input(struct tcp *t, struct rte_mbuf **pkts, uint16_t n,
 	}
 	hits = look_up(t, in, n_seg, data);
 	changes = t->changes;
-	for (uint16_t k = 0; k < n_seg; k++)
+	for (uint16_t k = 0; k < n_seg; k++) {
+		if (k + USER_AHEAD < n_seg && hits >> (k + USER_AHEAD) & 1)
+			prefetch_user(t, (uintptr_t)data[k + USER_AHEAD]);
 		verdict[at[k]] = hand_on(t, &in[k], hits >> k & 1, data[k],
 			t->changes == changes);
+	}
 }

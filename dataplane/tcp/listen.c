@@ -215,6 +215,9 @@ conn_established(struct tcp_conn *c)
 	if (c->flags & CONN_FIN)
 		conn_mark(c);
 	conn_arm(c);
+	/* Closed before it was there, after a simultaneous open. */
+	if (c->flags & CONN_FIN)
+		conn_mark(c);
 }
 
 /* --- SYNs ---------------------------------------------------------------- */

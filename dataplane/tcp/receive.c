@@ -87,6 +87,15 @@ tcp_consumed(struct tcp_conn *c, uint32_t bytes)
 	conn_mark(c);
 }
 
+void
+tcp_returned(struct tcp_conn *c, uint32_t bufs)
+{
+	if (bufs > c->rcv_bufs)
+		bufs = c->rcv_bufs;
+	c->rcv_bufs -= (uint16_t)bufs;
+	c->stack->lent -= bufs;
+}
+
 /* --- acknowledging ------------------------------------------------------- */
 
 /* Every second full segment at once, else a little later (RFC 5681 4.2). */
@@ -187,6 +196,8 @@ fin_input(struct tcp_conn *c)
 	uint32_t life = c->life;
 
 	c->rcv_nxt++;
+	/* Taken behind a closed window: its ACKs come from behind it, too. */
+	c->rcv_adv = seq_max(c->rcv_adv, c->rcv_nxt);
 	c->flags |= CONN_PEER_FIN;
 	ack_at_once(c);
 	if (c->state == TCP_ESTABLISHED)

@@ -104,6 +104,9 @@ tcp_room(const struct tcp_conn *c)
 	/* mbufs are bounded, too: each may hold a byte. */
 	if (queued >= buf || c->snd_bufs >= buf / 128 + 64)
 		return 0;
+	/* One that has nothing queued would not hear of room. */
+	if (c->snd_bufs > 0 && c->stack->held >= c->stack->cfg.max_held)
+		return 0;
 	return buf - queued;
 }
 
@@ -117,10 +120,8 @@ static int
 may_send(struct tcp_conn *c)
 {
 	if (!conn_sends(c) || (c->flags & CONN_FIN))
-		return -EPIPE; /* One that has nothing queued would not hear of
-				  room. */
-	if (tcp_room(c) == 0 ||
-		(c->snd_bufs > 0 && c->stack->held >= c->stack->cfg.max_held)) {
+		return -EPIPE;
+	if (tcp_room(c) == 0) {
 		c->flags |= CONN_WANT_ROOM;
 		return -ENOBUFS;
 	}
@@ -212,6 +213,8 @@ tcp_close(struct tcp_conn *c)
 
 	c->flags |= CONN_ORPHAN;
 	c->flags &= (uint16_t)~CONN_WANT_ROOM;
+	/* What the user still has it will not tell us of. */
+	tcp_returned(c, UINT32_MAX);
 	/* Nothing was agreed yet, so there is nothing to end in order. */
 	if (c->state == TCP_SYN_SENT) {
 		t->stats->failed_opens++;

@@ -16,6 +16,9 @@
 /* Between two challenge ACKs of a connection. */
 #define CHALLENGE_MS 500
 
+/* So many SYNs may go out without waiting for the time-out. */
+#define SYNS_AT_ONCE 3
+
 /* A timestamp that has not moved for so long says nothing (RFC 7323 5.5). */
 #define TS_RECENT_LIFE_MS (24u * 86400 * 1000)
 
@@ -177,8 +180,11 @@ syn_sent_input(struct tcp_conn *c, struct tcp_in *in)
 		if (s->flags & TCP_RST)
 			return;
 		frame_reset(t, in);
-		c->flags |= CONN_SYN_DUE;
-		conn_mark(c);
+		/* A peer that ignores resets would be asked for ever. */
+		if (c->syn_sent < SYNS_AT_ONCE) {
+			c->flags |= CONN_SYN_DUE;
+			conn_mark(c);
+		}
 		return;
 	}
 	if (s->flags & TCP_RST) {

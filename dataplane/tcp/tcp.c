@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <rte_hash.h>
 #include <rte_malloc.h>
+#include <rte_prefetch.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -250,6 +251,22 @@ tcp_usage(const struct tcp *t, struct tcp_usage *usage)
 	};
 }
 
+/* What timer_run() reads first of one that has long not been touched. */
+static inline void
+prefetch_timer(const struct tcp *t, uint32_t i)
+{
+	const struct tcp_conn *c;
+
+	if (i >= t->cfg.max_connections)
+		return;
+	c = &t->conn[i];
+	rte_prefetch0(&t->link[i]);
+	rte_prefetch0(&c->flags);
+	rte_prefetch0(&c->rtx_at);
+	rte_prefetch0(&c->armed_at);
+	rte_prefetch0(&c->life);
+}
+
 uint32_t
 tcp_tick(struct tcp *t, uint64_t now_ms)
 {
@@ -261,6 +278,7 @@ tcp_tick(struct tcp *t, uint64_t now_ms)
 		i = wheel_pop(&t->wheel, now_ms);
 		if (i == WHEEL_NONE)
 			break;
+		prefetch_timer(t, wheel_behind(&t->wheel));
 		t->conn[i].flags &= (uint16_t)~CONN_ARMED;
 		t->timers--;
 		timer_run(&t->conn[i]);

@@ -243,6 +243,13 @@ void tcp_want_room(struct tcp_conn *c);
 /* `bytes` of what received() delivered have gone on: open the window. */
 void tcp_consumed(struct tcp_conn *c, uint32_t bytes);
 
+/*
+ * Bytes that received() delivered, and which are not consumed yet, were moved
+ * together: `bufs` of their mbufs are free again. They do not count any more
+ * among those that connections hold; the window stays as it is.
+ */
+void tcp_returned(struct tcp_conn *c, uint32_t bufs);
+
 /* No more to send: a FIN behind what is queued. Receiving goes on. */
 void tcp_shutdown(struct tcp_conn *c);
 

@@ -152,13 +152,8 @@ read_pieces(struct session *s, struct pipe *q, struct head_reading *r)
 	r->parser = &h->parser;
 	r->buf = h->bytes;
 	r->in_place = false;
-	while (rc == -EAGAIN && q->bytes > 0) {
-		if (q->first->data_len == 0) {
-			rte_pktmbuf_free(pipe_pop(s->proxy, q));
-			continue;
-		}
+	while (rc == -EAGAIN && pipe_peek(s->proxy, q) != NULL)
 		rc = read_more(s, h, q, r);
-	}
 	return rc;
 }
 
@@ -167,12 +162,13 @@ static int
 read_in_place(struct session *s, struct pipe *q, struct head_reading *r)
 {
 	struct http_parser *parser = &s->proxy->parser;
+	const struct rte_mbuf *m = pipe_peek(s->proxy, q);
 
 	begin_parser(s, parser, r);
 	r->parser = parser;
-	r->buf = rte_pktmbuf_mtod(q->first, const char *);
+	r->buf = rte_pktmbuf_mtod(m, const char *);
 	r->in_place = true;
-	return http_parse(parser, r->buf, q->first->data_len);
+	return http_parse(parser, r->buf, m->data_len);
 }
 
 int

@@ -15,6 +15,7 @@
 #include "nf/proxy/head.h"
 
 #define SWEEP_MS 1000
+#define AGAIN_US 50 /* what could not be sent is tried again */
 
 /* --- packets ------------------------------------------------------------- */
 
@@ -113,7 +114,8 @@ proxy_tick(void *state, uint64_t now_tsc)
 		p->swept_ms = p->now_ms;
 		server_sweep(p);
 	}
-	tcp_flush(p->tcp, p->now_ms);
+	if (!tcp_flush(p->tcp, p->now_ms))
+		next_us = RTE_MIN(next_us, (uint32_t)AGAIN_US);
 	tcp_usage(p->tcp, &usage);
 	p->env->stats->half_open = usage.half_open;
 	if (more || next_us == 0)

@@ -57,17 +57,18 @@ count(struct proxy *p, struct pipe *q, const struct rte_mbuf *data)
 	p->waiting += data->nb_segs;
 }
 
-void
+uint32_t
 pipe_push(struct proxy *p, struct pipe *q, struct rte_mbuf *data)
 {
 	if (join(q, data))
-		return;
+		return 1;
 	count(p, q, data);
 	if (q->last != NULL)
 		q->last->next = data;
 	else
 		q->first = data;
 	q->last = last_of(data);
+	return 0;
 }
 
 void
@@ -100,16 +101,17 @@ take(struct proxy *p, struct pipe *q)
 }
 
 struct rte_mbuf *
+pipe_peek(struct proxy *p, struct pipe *q)
+{
+	while (q->first != NULL && unlikely(q->first->data_len == 0))
+		rte_pktmbuf_free(take(p, q));
+	return q->first;
+}
+
+struct rte_mbuf *
 pipe_pop(struct proxy *p, struct pipe *q)
 {
-	while (q->first != NULL) {
-		struct rte_mbuf *m = take(p, q);
-
-		if (m->data_len > 0)
-			return m;
-		rte_pktmbuf_free(m);
-	}
-	return NULL;
+	return pipe_peek(p, q) == NULL ? NULL : take(p, q);
 }
 
 void
@@ -181,11 +183,12 @@ static uint32_t
 share_bytes(const struct proxy *p)
 {
 	struct tcp_usage u;
-	uint32_t left;
 
 	tcp_usage(p->tcp, &u);
-	left = u.held < p->max_held ? p->max_held - u.held : 0;
-	return RTE_MAX(left / SHARE * 1024, (uint32_t)LEAST_BYTES);
+	if (u.held >= p->max_held)
+		return 0;
+	return RTE_MAX(
+		(p->max_held - u.held) / SHARE * 1024, (uint32_t)LEAST_BYTES);
 }
 
 bool
@@ -195,8 +198,7 @@ relay_room(struct proxy *p, struct tcp_conn *c)
 
 	if (likely(queued == 0))
 		return true;
-	if (tcp_room(c) > 0 &&
-		(queued < LEAST_BYTES || queued < share_bytes(p)))
+	if (tcp_room(c) > 0 && queued < share_bytes(p))
 		return true;
 	tcp_want_room(c);
 	return false;

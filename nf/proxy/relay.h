@@ -28,11 +28,17 @@ struct pipe {
 	uint32_t bytes, bufs;
 };
 
-/* Put the chain `data` behind what is there. The pipe owns it. */
-void pipe_push(struct proxy *p, struct pipe *q, struct rte_mbuf *data);
+/*
+ * Put the chain `data` behind what is there. The pipe owns it. Returns how many
+ * mbufs of it were freed, their bytes being moved: see tcp_returned().
+ */
+uint32_t pipe_push(struct proxy *p, struct pipe *q, struct rte_mbuf *data);
 
 /* Put the chain `data` before what is there. The pipe owns it. */
 void pipe_unpop(struct proxy *p, struct pipe *q, struct rte_mbuf *data);
+
+/* The first mbuf that is not empty, which stays; NULL: none is left. */
+struct rte_mbuf *pipe_peek(struct proxy *p, struct pipe *q);
 
 /* Take the first mbuf, one segment that is not empty; NULL: none is left. */
 struct rte_mbuf *pipe_pop(struct proxy *p, struct pipe *q);
@@ -47,8 +53,9 @@ struct rte_mbuf *relay_copy(struct proxy *p, const void *data, size_t len);
 
 /*
  * May more be queued on `c` now? Its own buffer bounds it, and, when many
- * connections hold much, a part of what is left for all. If not, its room()
- * comes when some of what is queued has been acknowledged.
+ * connections hold much, a part of what is left for all. If so, tcp_send()
+ * takes a chain; if not, room() of `c` comes when some of what it has queued
+ * was acknowledged.
  */
 bool relay_room(struct proxy *p, struct tcp_conn *c);
 

@@ -38,7 +38,9 @@ response_send(struct session *s, struct rte_mbuf *data)
 			tcp_consumed(v->conn, len);
 		return;
 	}
-	pipe_push(p, &s->out, data);
+	len = pipe_push(p, &s->out, data);
+	if (v != NULL)
+		tcp_returned(v->conn, len);
 }
 
 void
@@ -190,6 +192,9 @@ send_head(struct session *s, struct pipe *q, const struct head_reading *r,
 	struct rte_mbuf *m = q->first;
 
 	if (likely(fits(m, r, n)) && !(s->x.flags & EXCHANGE_DECHUNK)) {
+		/* As much as goes on is given back when it does. */
+		if (old > n)
+			tcp_consumed(r->conn, old - (uint32_t)n);
 		m = pipe_pop(p, q);
 		m->data_off = (uint16_t)(m->data_off + old - n);
 		m->data_len = (uint16_t)(m->data_len + n - old);

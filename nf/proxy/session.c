@@ -181,8 +181,10 @@ preface_parse(struct session *s, struct proxyproto *pp)
 	int rc;
 
 	if (s->head == PROXY_NONE) {
-		n = proxyproto_parse(rte_pktmbuf_mtod(s->in.first, void *),
-			s->in.first->data_len, accept, pp, &why);
+		const struct rte_mbuf *m = pipe_peek(s->proxy, &s->in);
+
+		n = proxyproto_parse(rte_pktmbuf_mtod(m, const void *),
+			m->data_len, accept, pp, &why);
 		if (n > 0) {
 			tcp_consumed(s->conn, (uint32_t)n);
 			pipe_strip(s->proxy, &s->in, (uint32_t)n);
@@ -316,13 +318,12 @@ received(struct tcp_conn *c, void *user, struct rte_mbuf *data)
 {
 	struct session *s = user;
 
-	(void)c;
 	if (unlikely(relay_flooded(s->proxy, &s->in))) {
 		rte_pktmbuf_free(data);
 		session_drop(s);
 		return;
 	}
-	pipe_push(s->proxy, &s->in, data);
+	tcp_returned(c, pipe_push(s->proxy, &s->in, data));
 	session_run(s);
 }
 

@@ -169,12 +169,16 @@ tunnel_pump(struct session *s)
 void
 tunnel_input(struct session *s, struct rte_mbuf *data)
 {
+	uint32_t bufs;
+
 	if (unlikely(relay_flooded(s->proxy, &s->out))) {
 		rte_pktmbuf_free(data);
 		tunnel_lost(s, -ENOBUFS);
 		return;
 	}
-	pipe_push(s->proxy, &s->out, data);
+	bufs = pipe_push(s->proxy, &s->out, data);
+	if (server_of(s) != NULL)
+		tcp_returned(server_of(s)->conn, bufs);
 	tunnel_pump(s);
 }
 

@@ -41,6 +41,9 @@ upstream_works(struct proxy *p, uint32_t slot)
 	b->failures = 0;
 	b->down_until_ms = 0;
 	p->n_failed--;
+	/* With the last one nobody refreshes this any more. */
+	if (b->live)
+		p->node[b->member].down = false;
 }
 
 static bool

@@ -19,11 +19,11 @@ faults_services() {
 	for f in 4 6; do
 		local vip=VIP$f
 		CFG_SERVICE=""
-		config_service "shut$f" "${!vip}" 82 tcp $f; echo ,
-		config_service "void$f" "${!vip}" 9 udp $f; echo ,
-		config_service "plain$f" "${!vip}" 7001 udp $f; echo ,
+		config_service "shut$f" "${!vip}" 82 tcp "$f"; echo ,
+		config_service "void$f" "${!vip}" 9 udp "$f"; echo ,
+		config_service "plain$f" "${!vip}" 7001 udp "$f"; echo ,
 		CFG_SERVICE='hash = "source";'
-		config_service "large$f" "${!vip}" 7000 udp $f; echo ,
+		config_service "large$f" "${!vip}" 7000 udp "$f"; echo ,
 		CFG_SERVICE=""
 	done
 	config_service site4 "$VIP4" 80 tcp 4; echo ,

@@ -13,7 +13,7 @@
 static const struct config_type types[] = {
 	{ "lb", NF_NEEDS_BACKENDS | NF_LOGS | NF_PROTO_TCP | NF_PROTO_UDP },
 	{ "proxy", NF_NEEDS_BACKENDS | NF_PROXIES | NF_PROTO_TCP },
-	{ "echo", NF_PROTO_UDP | NF_PROTO_ICMP },
+	{ "echo", NF_PROTO_TCP | NF_PROTO_UDP | NF_PROTO_ICMP },
 	{ 0 },
 };
 

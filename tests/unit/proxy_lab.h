@@ -13,6 +13,8 @@
 
 #include "tests/unit/proxy_peers.h"
 
+#define ROUND_US (4096 * 1000ull)
+
 /* --- making it -------------------------------------------------------------
  */
 
@@ -127,8 +129,11 @@ lab_start(void)
 {
 	char why[256] = "";
 
-	/* The clock of tcp_bind(): the world begins now, and then stands. */
-	lab.now_us = (rte_rdtsc() / 1000 + 1) * 1000;
+	/*
+	 * tcp_bind() reads the clock: the world begins soon after, at a round
+	 * time, so that what a test does by the clock is always the same.
+	 */
+	lab.now_us = (rte_rdtsc() / ROUND_US + 1) * ROUND_US;
 	fill_nexthops();
 	lab.env = (struct nf_env){ .grant = &lab.grant,
 		.nexthops = &lab.nexthops,
@@ -328,12 +333,6 @@ hush(struct peer *p)
 {
 	p->len = p->answered = 0;
 	p->heard[0] = '\0';
-}
-
-MAYBE void
-finish(struct peer *p)
-{
-	tcp_shutdown(p->c);
 }
 
 MAYBE void

@@ -40,7 +40,8 @@ extern const struct nf nf_proxy;
 struct peer {
 	struct tcp_conn *c;
 	bool used, open, fin, gone;
-	bool deaf; /* does not read: its window closes */
+	bool deaf;   /* does not read: its window closes */
+	bool ending; /* a FIN behind what waits */
 	int error;
 	uint16_t port; /* that it is from, or came to; host's order */
 	struct ip_addr local;
@@ -49,6 +50,8 @@ struct peer {
 	struct rte_mbuf *wait; /* what could not be said yet */
 	const char *auto_answer;
 	uint32_t answered; /* bytes of `heard` that were answered */
+	struct side *side;
+	void *app; /* a test's own */
 };
 
 struct side {
@@ -57,7 +60,9 @@ struct side {
 	struct rte_mbuf *first, *last; /* frames on their way to it */
 	uint32_t frames;
 	const char *auto_answer; /* of peers that come */
-	bool dead;               /* takes no frame */
+	/* If set: what was heard is for it, and so are ends (fin or gone). */
+	void (*hear)(struct peer *p);
+	bool dead; /* takes no frame */
 };
 
 struct lab {
@@ -104,7 +109,9 @@ peer_new(struct side *s)
 
 		if (p->used)
 			continue;
-		*p = (struct peer){ .used = true, .heard = p->heard };
+		*p = (struct peer){
+			.used = true, .heard = p->heard, .side = s
+		};
 		if (p->heard == NULL)
 			p->heard = malloc(HEARD);
 		ck_assert_ptr_nonnull(p->heard);
@@ -132,6 +139,15 @@ peer_flush(struct peer *p)
 		}
 		p->wait = next;
 	}
+	if (p->ending && p->open && !p->gone)
+		tcp_shutdown(p->c);
+}
+
+MAYBE void
+finish(struct peer *p)
+{
+	p->ending = true;
+	peer_flush(p);
 }
 
 MAYBE void
@@ -153,6 +169,16 @@ say_bytes(struct peer *p, const void *data, size_t len)
 		at += n;
 	}
 	peer_flush(p);
+}
+
+/* From here on it reads again. */
+MAYBE void
+listen_again(struct peer *p)
+{
+	p->deaf = false;
+	if (p->unread > 0 && !p->gone)
+		tcp_consumed(p->c, p->unread);
+	p->unread = 0;
 }
 
 MAYBE void
@@ -202,13 +228,19 @@ on_received(struct tcp_conn *c, void *user, struct rte_mbuf *data)
 		tcp_consumed(c, data->pkt_len);
 	rte_pktmbuf_free(data);
 	peer_answer(p);
+	if (p->side->hear != NULL)
+		p->side->hear(p);
 }
 
 static void
 on_finished(struct tcp_conn *c, void *user)
 {
+	struct peer *p = user;
+
 	(void)c;
-	((struct peer *)user)->fin = true;
+	p->fin = true;
+	if (p->side->hear != NULL)
+		p->side->hear(p);
 }
 
 static void
@@ -226,6 +258,8 @@ on_closed(struct tcp_conn *c, void *user, int error)
 	(void)c;
 	p->gone = true;
 	p->error = error;
+	if (p->side->hear != NULL)
+		p->side->hear(p);
 }
 
 static void *on_accepted(void *listener, struct tcp_conn *c);

@@ -192,11 +192,15 @@ static struct rte_mempool *bench_pool;
 static const uint8_t bench_mac[2][6] = { { 2, 0, 0, 0, 0, 1 },
 	{ 2, 0, 0, 0, 0, 2 } };
 
+/* What goes into a ring of 256 places. */
+#define BENCH_SEGS 250
+
 static void
 bench_emit(void *ctx, struct rte_mbuf *m)
 {
 	(void)ctx;
 	row_must(bench.n_out < RTE_DIM(bench.out), "too much is sent");
+	row_must(m->nb_segs <= BENCH_SEGS, "a chain of %u", m->nb_segs);
 	bench.out[(bench.out_head + bench.n_out++) % RTE_DIM(bench.out)] = m;
 }
 

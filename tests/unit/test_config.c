@@ -147,7 +147,7 @@ START_TEST(all_appliance)
 	ck_assert_str_eq(c->uplinks[1].device, "lan0");
 	ck_assert_int_eq(c->uplinks[1].mode, CONFIG_XDP_GENERIC);
 	ck_assert_int_eq(c->uplinks[1].line, 4);
-	ck_assert_uint_eq(c->n_functions, 2);
+	ck_assert_uint_eq(c->n_functions, 3);
 	config_free(c);
 }
 END_TEST
@@ -405,10 +405,11 @@ START_TEST(example_demo)
 	n_cores = 2;
 	c = load("conf/demo.cfg");
 	ck_assert_str_eq(c->name, "demo");
-	ck_assert_uint_eq(c->n_functions, 2);
+	ck_assert_uint_eq(c->n_functions, 3);
 	ck_assert_uint_eq(c->functions[0].n_services, 3);
 	ck_assert_uint_eq(c->functions[0].instances, 2);
-	ck_assert_uint_eq(c->functions[1].n_services, 4);
+	ck_assert_str_eq(c->functions[1].type, "proxy");
+	ck_assert_uint_eq(c->functions[2].n_services, 5);
 	config_free(c);
 }
 END_TEST

@@ -94,6 +94,40 @@ START_TEST(comes_back)
 }
 END_TEST
 
+/* It is back for all, also for who has just passed it by. */
+START_TEST(comes_back_for_all)
+{
+	struct peer *c[3];
+
+	lab_make(1);
+	backend_up(0, false);
+	c[0] = client(80);
+	say(c[0], GET);
+	lab_run(1);
+	heard_has(c[0], "HTTP/1.1 503 ");
+	lab_run(510);
+	backend_up(0, true);
+	for (int i = 1; i < 3; i++)
+		c[i] = client(80);
+	for (int i = 1; i < 3; i++)
+		say(c[i], GET);
+	lab_run(1);
+	/* One tried, the other one did not wait for it. */
+	heard(c[1], "");
+	heard_has(c[2], "HTTP/1.1 503 ");
+	hush(c[2]);
+	say(c[2], GET);
+	lab_run(1);
+	ck_assert_uint_eq(backend_conns(), 2);
+	for (uint32_t i = 0; i < 2; i++)
+		say(backend(i), OK_ANSWER);
+	lab_run(1);
+	heard(c[1], OK_ANSWER);
+	heard(c[2], OK_ANSWER);
+	lab_end();
+}
+END_TEST
+
 START_TEST(does_not_answer_syns)
 {
 	struct peer *c;
@@ -729,6 +763,7 @@ main(void)
 	tcase_add_test(backends, next_backend);
 	tcase_add_test(backends, none_connects);
 	tcase_add_test(backends, comes_back);
+	tcase_add_test(backends, comes_back_for_all);
 	tcase_add_test(backends, does_not_answer_syns);
 	tcase_add_loop_test(backends, said_again, 0, 2);
 	tcase_add_loop_test(backends, said_once, 0, (int)RTE_DIM(once));
