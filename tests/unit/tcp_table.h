@@ -207,6 +207,9 @@ row_run(const struct row *r)
 	case ROW_WAIT:
 		bench_wait(r->ms);
 		break;
+	case ROW_JUMP:
+		bench_jump(r->ms);
+		break;
 	case ROW_WITHIN:
 		bench_within(r);
 		break;

@@ -364,6 +364,19 @@ static const struct row both_at_once_reset[] = {
 	STATE(TCP_CLOSED),
 };
 
+static const struct row both_at_once_closed[] = {
+	ASKED,
+	IN(S, .seq = 0),
+	OUT(S | A, .seq = 0, .ack = 1),
+	CALL(DO_CLOSE),
+	SILENCE,
+	IN(A, .seq = 1, .ack = 1),
+	OUT(F | A, .seq = 1, .ack = 1),
+	IN(F | A, .seq = 1, .ack = 2),
+	OUT(A, .seq = 2, .ack = 2),
+	STATE(TCP_TIME_WAIT),
+};
+
 static const struct row connect_aborted[] = {
 	ASKED,
 	CALL(DO_ABORT),
@@ -555,6 +568,7 @@ static const struct table tables[] = {
 	TABLE(both_at_once),
 	TABLE(both_at_once_ack),
 	TABLE(both_at_once_reset),
+	TABLE(both_at_once_closed),
 	TABLE(connect_aborted),
 	TABLE(connect_closed),
 	TABLE(icmp_refuses),

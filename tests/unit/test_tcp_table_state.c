@@ -312,7 +312,7 @@ static const struct row ts_missing[] = {
 /* RFC 7323 section 5.5: after 24 days the peer's clock may be anywhere. */
 static const struct row ts_after_a_month[] = {
 	ACCEPTED_TS,
-	WAIT(2155000000u),
+	JUMP(2155000000u),
 	IN(A, .seq = 1, .ack = 1, .len = 10),
 	EVENT(EV_RECEIVED, .len = 10),
 	STAT(paws, 0),
