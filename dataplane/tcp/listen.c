@@ -244,6 +244,10 @@ passive_create(struct tcp *t, struct tcp_in *in, const struct tcp_tuple *tuple,
 
 	if (!path_back(t, in, &path))
 		return NULL;
+	if (t->connections + t->cfg.reserved >= t->cfg.max_connections) {
+		t->stats->table_full++;
+		return NULL;
+	}
 	c = conn_create(t, tuple);
 	if (c == NULL)
 		return NULL;

@@ -87,6 +87,7 @@ struct tcp_path {
 struct tcp_config {
 	uint32_t max_connections; /* a power of two; default 65536 */
 	uint32_t max_half_open;   /* beyond: SYN cookies; default 4096 */
+	uint32_t reserved;        /* of them, for tcp_connect() alone; 0 */
 	uint32_t max_time_wait;   /* oldest go first; default max_connections */
 	uint32_t max_held;        /* mbufs that connections hold, delivered ones
 				   * included; default half of the pool */

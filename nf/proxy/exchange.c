@@ -153,30 +153,47 @@ write_head(struct session *s, const struct http_parser *h, const char *buf)
 
 /*
  * Take the head out of where it lies, and keep it if it may be needed again:
- * mostly it is all of its mbuf, which is then kept as it is.
+ * mostly it is all of its mbuf, which is then kept as it is. Not when very
+ * many are: the request is not said again then, and its line has no texts.
  */
 static void
 keep_head(struct session *s, const struct head_reading *r)
 {
 	struct exchange *x = &s->x;
+	struct proxy *p = s->proxy;
 	uint32_t len = r->parser->head.len;
 
-	if (service_of(s)->conf.retries == 0)
+	if (service_of(s)->conf.retries == 0 || p->kept >= p->max_kept)
 		x->flags &= (uint16_t)~EXCHANGE_SAFE;
-	if (!(x->flags & EXCHANGE_SAFE) && !report_logs(s)) {
+	if ((!(x->flags & EXCHANGE_SAFE) && !report_logs(s)) ||
+		p->kept >= p->max_kept) {
 		head_done(s, &s->in, r);
 		return;
 	}
 	report_texts(x, r->parser);
 	if (r->in_place && s->in.first->data_len == len) {
-		x->kept = pipe_pop(s->proxy, &s->in);
+		x->kept = pipe_pop(p, &s->in);
 		tcp_consumed(s->conn, len);
-		return;
+	} else {
+		x->kept = relay_copy(p, r->buf, len);
+		if (x->kept == NULL)
+			x->flags &= (uint16_t)~EXCHANGE_SAFE;
+		head_done(s, &s->in, r);
 	}
-	x->kept = relay_copy(s->proxy, r->buf, len);
-	if (x->kept == NULL)
-		x->flags &= (uint16_t)~EXCHANGE_SAFE;
-	head_done(s, &s->in, r);
+	if (x->kept != NULL)
+		p->kept += x->kept->nb_segs;
+}
+
+void
+exchange_forget(struct session *s)
+{
+	struct exchange *x = &s->x;
+
+	if (x->kept != NULL)
+		s->proxy->kept -= x->kept->nb_segs;
+	rte_pktmbuf_free(x->request);
+	rte_pktmbuf_free(x->kept);
+	x->request = x->kept = NULL;
 }
 
 /* --- sending ------------------------------------------------------------- */
@@ -446,9 +463,7 @@ exchange_end(struct session *s)
 	bool linger;
 
 	report_end(s);
-	rte_pktmbuf_free(x->request);
-	rte_pktmbuf_free(x->kept);
-	x->request = x->kept = NULL;
+	exchange_forget(s);
 	if (likely(x->flags & EXCHANGE_KEEP)) {
 		s->state = SESSION_IDLE;
 		deadline_set(s, service_of(s)->conf.idle_ms);

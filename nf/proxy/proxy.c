@@ -14,8 +14,9 @@
 #include "nf/proxy/cookie.h"
 #include "nf/proxy/head.h"
 
-#define SWEEP_MS 1000
-#define AGAIN_US 50 /* what could not be sent is tried again */
+#define SWEEP_MS      1000
+#define RESERVED_PART 8  /* of connections, for those to backends */
+#define AGAIN_US      50 /* until what could not be sent is tried again */
 
 /* --- packets ------------------------------------------------------------- */
 
@@ -181,7 +182,10 @@ make_tcp(struct proxy *p, char *why, size_t len)
 	tcp_bind(&c, p->env);
 	p->max_held = p->env->pool->size / 2;
 	p->max_waiting = p->env->pool->size / 4;
+	p->max_kept = p->env->pool->size / 8;
 	c.max_held = p->max_held;
+	/* However many clients there are: some of them can be served. */
+	c.reserved = p->n / RESERVED_PART;
 	p->now_ms = c.now_ms;
 	wheel_init(&p->wheel, p->link, sizeof(*p->link), p->n, PROXY_SLOTS,
 		PROXY_SLOT_SHIFT, p->now_ms);

@@ -237,6 +237,7 @@ struct proxy {
 
 	uint32_t waiting, max_waiting; /* mbufs in pipes */
 	uint32_t max_held;             /* mbufs in TCP's queues */
+	uint32_t kept, max_kept;       /* heads of requests under way */
 
 	uint8_t *heads; /* see head.h */
 	uint32_t head_room, n_heads, heads_used;
@@ -347,6 +348,9 @@ void exchange_late(struct session *s);
 
 /* The response is complete and has gone to the client: the next one. */
 void exchange_end(struct session *s);
+
+/* Free the mbufs that it has. */
+void exchange_forget(struct session *s);
 
 /* Break off, whatever state it is in: the client has gone. */
 void exchange_drop(struct session *s, enum stats_http_error why);

@@ -88,9 +88,7 @@ session_free(struct session *s)
 	deadline_end(s);
 	pipe_clear(p, &s->in);
 	pipe_clear(p, &s->out);
-	rte_pktmbuf_free(s->x.request);
-	rte_pktmbuf_free(s->x.kept);
-	s->x.request = s->x.kept = NULL;
+	exchange_forget(s);
 	count(s, -1);
 	s->state = SESSION_FREE;
 	s->conn = NULL;

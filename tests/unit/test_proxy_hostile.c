@@ -97,6 +97,52 @@ START_TEST(waiting_bytes)
 }
 END_TEST
 
+/* Heads that are kept for later are few: then a request is said once. */
+START_TEST(kept_heads)
+{
+	struct peer *c[20];
+
+	lab_make(1);
+	lab.proxy->max_kept = 10;
+	for (uint32_t i = 0; i < RTE_DIM(c); i++) {
+		c[i] = client(80);
+		say(c[i], GET);
+		lab_run(1);
+	}
+	ck_assert_uint_eq(lab.proxy->kept, 10);
+	for (uint32_t i = 0; i < RTE_DIM(c); i++)
+		say(backend(i), OK_ANSWER);
+	lab_run(1);
+	for (uint32_t i = 0; i < RTE_DIM(c); i++)
+		heard(c[i], OK_ANSWER);
+	ck_assert_uint_eq(lab.proxy->kept, 0);
+	lab_end();
+}
+END_TEST
+
+/* Clients that take all connections that they can leave some to backends. */
+START_TEST(full_of_clients)
+{
+	struct peer *c;
+
+	lab_prepare(1);
+	lab.grant.max_connections = 64;
+	lab.grant.proxy[0].max_connections = 64;
+	lab_start();
+	c = client(80);
+	for (int i = 0; i < 80; i++)
+		client_to(VIP, 80);
+	lab_run(10);
+	say(c, GET);
+	lab_run(1);
+	ck_assert_uint_eq(backend_conns(), 1);
+	say(backend(0), OK_ANSWER);
+	lab_run(1);
+	heard(c, OK_ANSWER);
+	lab_end();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -107,6 +153,8 @@ main(void)
 	tcase_add_test(counts, upload_without_memory);
 	tcase_add_test(counts, shrinking_heads);
 	tcase_add_test(counts, waiting_bytes);
+	tcase_add_test(counts, kept_heads);
+	tcase_add_test(counts, full_of_clients);
 	suite_add_tcase(suite, counts);
 	return lab_main(suite);
 }
