@@ -211,9 +211,6 @@ conn_established(struct tcp_conn *c)
 	c->rtx_at = 0;
 	c->idle_at =
 		t->cfg.keepalive_ms > 0 ? deadline(t, t->cfg.keepalive_ms) : 0;
-	/* Closed before it was open: both ends had begun. */
-	if (c->flags & CONN_FIN)
-		conn_mark(c);
 	conn_arm(c);
 	/* Closed before it was there, after a simultaneous open. */
 	if (c->flags & CONN_FIN)
