@@ -256,11 +256,15 @@ async def drip(host, count, seconds):
     watching = [asyncio.create_task(watch(r)) for r, _ in all_of]
     end = time.monotonic() + float(seconds)
     while time.monotonic() < end and sum(ended.values()) < len(all_of):
-        tick = time.monotonic() + 1
-        for _, w in all_of:
+        began = time.monotonic()
+        for i, (_, w) in enumerate(all_of):
             if not w.transport.is_closing():
                 w.write(b"X")
-        await asyncio.sleep(max(0, tick - time.monotonic()))
+            # Spread over the second: in one burst a ring would overflow.
+            if i % 100 == 99:
+                await asyncio.sleep(max(0, began + i / len(all_of) -
+                                        time.monotonic()))
+        await asyncio.sleep(max(0, began + 1 - time.monotonic()))
     for task in watching:
         task.cancel()
     return say(True, ended=ended)

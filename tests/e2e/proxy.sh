@@ -40,11 +40,11 @@ services() {
 	        { path = \"/three\"; group = \"three\"; } );"
 	more behind $VIP4 8003 "proxy_protocol = \"any\"; forwarded = true;
 		$(config_origins 8080 10.77.2.21)"
-	more v1 $VIP4 8004 "send_proxy = \"v1\"; $(config_origins 82 10.77.2.21)"
+	more v1 $VIP4 8004 "send_proxy = \"v1\"; $(config_origins 83 10.77.2.21)"
 	more v2 $VIP4 8005 "send_proxy = \"v2\"; $(config_origins 8081 10.77.2.21)"
 	more relay $VIP4 8006 "mode = \"tcp\"; $(config_origins 81 $both4)"
 	more relay6 $VIP6 8006 "mode = \"tcp\"; send_proxy = \"v2\";
-		$(config_origins 82 fd77:2::22)"
+		$(config_origins 83 fd77:2::22)"
 }
 
 # get ARGUMENTS...: curl, in silence, for a moment at most.

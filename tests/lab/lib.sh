@@ -232,7 +232,7 @@ lab_spawn() {
 	echo "$LAB_PID" > "$LAB_DIR/$title.pid"
 }
 
-# lab_backend NS I: nginx on 80 (and 82, with the PROXY protocol), a checksumming sink on 81, DNS on 53.
+# lab_backend NS I: nginx on 80 (and 83, with the PROXY protocol), a checksumming sink on 81, DNS on 53.
 lab_backend() {
 	local ns=$1 i=$2
 	mkdir -p "$LAB_DIR/$ns" && lab_nginx_conf "$i" "$LAB_DIR/$ns" \
@@ -275,8 +275,8 @@ lab_nginx_conf() {
 			location / { root $LAB_DIR/www; limit_rate \$arg_rate; }
 		}
 		server {
-			listen 82 proxy_protocol;
-			listen [::]:82 proxy_protocol;
+			listen 83 proxy_protocol;
+			listen [::]:83 proxy_protocol;
 			location / { return 200 "\$proxy_protocol_addr\n"; }
 		}
 	}
