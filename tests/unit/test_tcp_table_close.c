@@ -392,6 +392,15 @@ static const struct row closed_and_data[] = {
 	STATE(TCP_CLOSED),
 };
 
+static const struct row closed_and_data_behind_a_gap[] = {
+	ACCEPTED,
+	CALL(DO_CLOSE),
+	OUT(F | A, .seq = 1, .ack = 1),
+	IN(A, .seq = 101, .ack = 2, .len = 10),
+	OUT(R | A, .seq = 2, .ack = 1),
+	STATE(TCP_CLOSED),
+};
+
 static const struct row closed_with_queue[] = {
 	LISTENS,
 	IN(S, .seq = 0, .mss = 1460, .wnd = 1000),
@@ -526,6 +535,7 @@ static const struct table tables[] = {
 	TABLE(time_wait_connect_no_ts),
 	TABLE(closed_for_good),
 	TABLE(closed_and_data),
+	TABLE(closed_and_data_behind_a_gap),
 	TABLE(closed_with_queue),
 	TABLE(closed_and_never_answered, .config = { .fin_wait2_ms = 5000 }),
 	TABLE(closed_half_closed, .config = { .fin_wait2_ms = 5000 }),

@@ -50,6 +50,22 @@ static const struct row back_off[] = {
 	OUT(A, .seq = 101, .ack = 1, .len = 100),
 };
 
+/* Also what is only a part of it. */
+static const struct row back_off_ends[] = {
+	ACCEPTED,
+	CALL(DO_SEND, .len = 2920),
+	FULL(1),
+	FULL(1461),
+	WITHIN(200, 201),
+	FULL(1),
+	WITHIN(400, 401),
+	FULL(1),
+	IN(A, .seq = 1, .ack = 1461),
+	FULL(1461),
+	WITHIN(200, 201),
+	FULL(1461),
+};
+
 static const struct row gives_up[] = {
 	ACCEPTED,
 	CALL(DO_SEND, .len = 100),
@@ -169,6 +185,28 @@ static const struct row partial[] = {
 	OUT(A, .seq = 18981, .ack = 1, .len = 1020),
 	STAT(fast_retransmits, 1),
 	STAT(timeouts, 0),
+};
+
+/* RFC 6582 section 3.2: they may be of what was sent twice. */
+#define OLD_DUPLICATE IN(A, .seq = 1, .ack = 14601)
+static const struct row after_time_out[] = {
+	ACCEPTED,
+	CALL(DO_SEND, .len = 14600),
+	TEN,
+	WITHIN(200, 201),
+	FULL(1),
+	IN(A, .seq = 1, .ack = 14601),
+	CALL(DO_SEND, .len = 8760),
+	FULL(14601),
+	FULL(16061),
+	OLD_DUPLICATE,
+	FULL(17521),
+	OLD_DUPLICATE,
+	FULL(18981),
+	OLD_DUPLICATE,
+	OLD_DUPLICATE,
+	SILENCE,
+	STAT(fast_retransmits, 0),
 };
 
 static const struct row two_are_not_three[] = {
@@ -417,12 +455,14 @@ static const struct row buffer_full[] = {
 
 static const struct table tables[] = {
 	TABLE(back_off, .config = { .rto_max_ms = 2000 }),
+	TABLE(back_off_ends),
 	TABLE(gives_up, .config = { .retransmit_ms = 2000 }),
 	TABLE(by_round_trip),
 	TABLE(syn_was_lost),
 	TABLE(slow_start_after_time_out, NEWRENO),
 	TABLE(fast_retransmit, NEWRENO),
 	TABLE(partial, NEWRENO),
+	TABLE(after_time_out, NEWRENO),
 	TABLE(two_are_not_three),
 	TABLE(no_duplicates),
 	TABLE(sack_one_hole),
