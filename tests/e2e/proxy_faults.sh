@@ -140,15 +140,17 @@ slow() {
 	slow_pid=$LAB_PID
 	wait_for 60 grep -q '"open"' "$LAB_DIR/$name.log"
 }
-# others WHAT [MS]: meanwhile others are served. A second is less than any
-# timer that a loss would have to wait for.
+
+# others WHAT: meanwhile others are served. How fast is told, not judged: a VNIC
+# loses what comes in a burst, and a SYN is then sent again after a second. Who
+# had to wait for a slow client would wait for its time-out, 4 s and more.
 others() {
 	local said
 	said=$(ask paced "$VIP4" 4)
 	echo "# $1: $said"
 	check "$1: others are all served" "$(jq .bad <<< "$said")" = 0
-	check "$1: within ${2:-1000} ms" "$(jq .max_ms <<< "$said" |
-		cut -d. -f1)" -lt "${2:-1000}"
+	check "$1: none waits for them" "$(jq .max_ms <<< "$said" |
+		cut -d. -f1)" -lt 4000
 }
 others "at rest"
 slow unread unread "$VIP4" 500 1000000 5

@@ -232,7 +232,8 @@ lab_spawn() {
 	echo "$LAB_PID" > "$LAB_DIR/$title.pid"
 }
 
-# lab_backend NS I: nginx on 80 (and 83, with the PROXY protocol), a checksumming sink on 81, DNS on 53.
+# lab_backend NS I: nginx on 80 (and 83, with the PROXY protocol), a
+# checksumming sink on 81, DNS on 53.
 lab_backend() {
 	local ns=$1 i=$2
 	mkdir -p "$LAB_DIR/$ns" && lab_nginx_conf "$i" "$LAB_DIR/$ns" \
