@@ -131,7 +131,7 @@ check "a client's own is taken out" "$(get -H 'X-Forwarded-For: 1.1.1.1' \
 	"$url/seen" | seen x-forwarded-for)" = 10.77.1.2
 check "PROXY version 1 from a client's proxy" "$(get --haproxy-protocol \
 	"$url:8003/seen" | seen x-forwarded-for)" = 10.77.1.2
-v2=0d0a0d0a000d0a515549540a2111000c01020304050607083039000050
+v2=0d0a0d0a000d0a515549540a2111000c010203040506070830390050
 check "PROXY version 2" "$(ask raw "$VIP4" 8003 open "$v2$(hex \
 	'GET /seen HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')" |
 	tail -n 1 | seen forwarded)" = "for=1.2.3.4;proto=http"
