@@ -330,6 +330,24 @@ watch_window(struct tcp_conn *c)
 	timer_rtx_start(c);
 }
 
+/*
+ * An old number: the peer must say where it is. It need not read what else is
+ * in such a segment, so an ACK that is owed is owed still.
+ */
+static bool
+probe(struct tcp_conn *c)
+{
+	uint16_t owed = c->flags & CONN_ACK_NOW;
+	uint32_t ack_at = c->ack_at;
+
+	if (!frame_send(c, c->snd_una - 1, 0, TCP_ACK))
+		return false;
+	c->flags &= (uint16_t)~CONN_PROBE;
+	c->flags |= owed;
+	c->ack_at = ack_at;
+	return true;
+}
+
 bool
 conn_output(struct tcp_conn *c)
 {
@@ -338,12 +356,8 @@ conn_output(struct tcp_conn *c)
 	if (!conn_synced(c))
 		return c->state != TCP_SYN_RCVD || !(c->flags & CONN_ACK_NOW) ||
 		       frame_send(c, c->snd_nxt, 0, TCP_ACK);
-	if ((c->flags & CONN_PROBE) && !is_new_sendable(c)) {
-		/* An old number: the peer must say where it is. */
-		if (!frame_send(c, c->snd_una - 1, 0, TCP_ACK))
-			return false;
-		c->flags &= (uint16_t)~CONN_PROBE;
-	}
+	if ((c->flags & CONN_PROBE) && !is_new_sendable(c) && !probe(c))
+		return false;
 	if (c->recovery != RECOVERY_NONE && !resend(c))
 		return false;
 	if ((c->recovery != RECOVERY_TIME || seq_geq(c->rtx_nxt, c->recover)) &&

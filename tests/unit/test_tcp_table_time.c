@@ -49,6 +49,21 @@ static const struct row probes[] = {
 
 /* RFC 1122 section 4.2.2.17: as long as there are answers. */
 #define ANSWERED WITHIN(2000, 2001), PROBE, STILL_CLOSED
+/* What came shortly before a probe is acknowledged all the same. */
+static const struct row probe_owes[] = {
+	CLOSED_WINDOW,
+	CALL(DO_SEND, .len = 100),
+	WITHIN(200, 201),
+	PROBE,
+	STILL_CLOSED,
+	WAIT(390),
+	IN(A, .seq = 1, .ack = 1, .len = 100, .wnd = WND_ZERO),
+	EVENT(EV_RECEIVED, .len = 100),
+	WITHIN(10, 11),
+	OUT(A, .seq = 0, .ack = 101, .garbage = true),
+	WITHIN(29, 31),
+	OUT(A, .seq = 1, .ack = 101),
+};
 static const struct row closed_for_long[] = {
 	CLOSED_WINDOW,
 	CALL(DO_SEND, .len = 100),
@@ -313,6 +328,7 @@ static const struct row small_path[] = {
 
 static const struct table tables[] = {
 	TABLE(probes, .config = { .rto_max_ms = 2000 }),
+	TABLE(probe_owes),
 	TABLE(closed_for_long, PATIENT),
 	TABLE(closed_and_orphan,
 		.config = { .rto_max_ms = 2000, .retransmit_ms = 4000 }),
