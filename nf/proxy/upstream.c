@@ -92,6 +92,21 @@ member_of(const struct proxy *p, const struct grant_group *g, uint32_t slot)
 	return b->member - g->first_backend;
 }
 
+/*
+ * All are down, as it seems, and this request has asked none: one that failed a
+ * moment ago is better than none, and whether it was the backend that failed or
+ * the way is not known.
+ */
+static uint32_t
+last_resort(
+	struct proxy *p, const struct exchange *x, const struct grant_group *g)
+{
+	for (uint32_t i = 0; i < g->n_backends; i++)
+		p->node[g->first_backend + i].down = false;
+	return balance_pick(&p->balance[x->group], &p->node[g->first_backend],
+		g->n_backends, g->scheduler, member_of(p, g, x->except));
+}
+
 uint32_t
 upstream_pick(struct session *s)
 {
@@ -112,6 +127,8 @@ upstream_pick(struct session *s)
 		i = balance_pick(&p->balance[x->group],
 			&p->node[g->first_backend], g->n_backends, g->scheduler,
 			member_of(p, g, x->except));
+		if (i == BALANCE_NONE && x->except == PROXY_NONE)
+			i = last_resort(p, x, g);
 		if (i == BALANCE_NONE)
 			return PROXY_NONE;
 		slot = p->slot_of[g->first_backend + i];
