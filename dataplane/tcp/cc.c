@@ -32,3 +32,12 @@ cc_recovered(struct cc *cc, uint32_t mss, uint32_t flight)
 	/* What is in flight may be little: a whole window would be a burst. */
 	cc->cwnd = cc->ssthresh < window ? cc->ssthresh : window;
 }
+
+void
+cc_idle(struct cc *cc, uint32_t mss)
+{
+	uint32_t window = cc_initial_window(mss);
+
+	if (cc->cwnd > window)
+		cc->cwnd = window;
+}

@@ -99,4 +99,7 @@ cc_ssthresh(uint32_t ssthresh, uint32_t mss)
 /* cc_ops.recovered of all (RFC 6582 section 3.2 step 3, the first way). */
 void cc_recovered(struct cc *cc, uint32_t mss, uint32_t flight);
 
+/* What cc_ops.idle of all begins with: no more than the initial window. */
+void cc_idle(struct cc *cc, uint32_t mss);
+
 #endif

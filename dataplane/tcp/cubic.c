@@ -227,10 +227,7 @@ timeout(struct cc *cc, uint32_t mss, uint32_t flight, uint32_t now_ms)
 static void
 idle(struct cc *cc, uint32_t mss)
 {
-	uint32_t window = cc_initial_window(mss);
-
-	if (cc->cwnd > window)
-		cc->cwnd = window;
+	cc_idle(cc, mss);
 	cc->cubic.epoch_ms = 0;
 }
 

@@ -19,6 +19,7 @@
 #include <rte_mbuf.h>
 
 #include "dataplane/checksum.h"
+#include "dataplane/tcp/chain.h"
 #include "dataplane/tcp/internal.h"
 
 #define HOP_LIMIT 64  /* RFC 1700 */
@@ -76,24 +77,6 @@ pseudo_sum(const struct tcp_tuple *u, uint32_t l4_len)
 	return csum_add(csum_add(sum, &u->local, 16), &u->remote, 16);
 }
 
-/* The sum of all that lies behind `from` bytes of the chain. */
-static uint64_t
-chain_sum(uint64_t sum, const struct rte_mbuf *m, uint32_t from)
-{
-	bool odd = false;
-
-	for (; m != NULL; m = m->next, from = 0) {
-		const uint8_t *p =
-			rte_pktmbuf_mtod_offset(m, const uint8_t *, from);
-		uint32_t len = m->data_len - from;
-		uint16_t part = csum_fold(csum_add(0, p, len));
-
-		sum += odd ? (uint16_t)(part << 8 | part >> 8) : part;
-		odd ^= len & 1;
-	}
-	return sum;
-}
-
 static void
 offload(struct rte_mbuf *m, const struct tcp_tuple *u, uint8_t *th,
 	uint32_t hdr_len, uint32_t l4_len, uint32_t mss)
@@ -140,7 +123,7 @@ write_headers(struct tcp *t, struct rte_mbuf *m, const struct tcp_path *path,
 	if (soft)
 		packet_put16(th + 16,
 			(uint16_t)~csum_fold(chain_sum(pseudo_sum(u, l4_len), m,
-				(uint32_t)(th - eth))));
+				(uint32_t)(th - eth), l4_len)));
 	else
 		offload(m, u, th, hdr_len, l4_len, mss);
 	t->stats->out_segments++;

@@ -14,6 +14,7 @@
 #include <rte_prefetch.h>
 
 #include "dataplane/checksum.h"
+#include "dataplane/tcp/chain.h"
 #include "dataplane/tcp/internal.h"
 
 #define CSUM_GOOD 0xffff
@@ -28,31 +29,6 @@ tuple_of(const struct packet *p, struct tcp_tuple *u)
 	packet_addrs(p->data + PACKET_L3, &u->remote, &u->local);
 	u->lport = p->dport;
 	u->rport = p->sport;
-}
-
-/* The sum of `len` bytes of the chain from offset `at` on. */
-static uint64_t
-chain_sum(uint64_t sum, const struct rte_mbuf *m, uint32_t at, uint32_t len)
-{
-	bool odd = false;
-
-	for (; m != NULL && len > 0; m = m->next) {
-		uint32_t n;
-		uint16_t part;
-
-		if (at >= m->data_len) {
-			at -= m->data_len;
-			continue;
-		}
-		n = m->data_len - at < len ? m->data_len - at : len;
-		part = csum_fold(csum_add(
-			0, rte_pktmbuf_mtod_offset(m, const uint8_t *, at), n));
-		sum += odd ? (uint16_t)(part << 8 | part >> 8) : part;
-		odd ^= n & 1;
-		len -= n;
-		at = 0;
-	}
-	return sum;
 }
 
 static bool

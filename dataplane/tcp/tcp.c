@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dataplane/flow_keys.h"
 #include "dataplane/tcp/internal.h"
 
 /* Scoreboards: so many connections recover from losses by SACK at once. */
@@ -58,27 +59,10 @@ links_of(const struct tcp_config *c)
 	return c->max_connections + c->max_time_wait + LINK_LISTS + WHEEL_SLOTS;
 }
 
-/*
- * rte_hash makes the next power of two of slots and gets slow and at last
- * refuses when it is filled to the brim: a quarter stays free.
- */
 static uint32_t
-hash_keys(const struct tcp_config *c)
+keys_of(const struct tcp_config *c)
 {
-	uint32_t keys = c->max_connections + c->max_time_wait + 1;
-	uint32_t slots = rte_align32pow2(keys);
-
-	return (uint64_t)keys * 4 > (uint64_t)slots * 3 ? slots + 1 : keys;
-}
-
-/* As rte_hash sizes its own: lines of 8 keys, keys of 16, a ring of 4. */
-static size_t
-hash_memory(uint32_t keys)
-{
-	size_t slots = rte_align32pow2(keys);
-
-	return slots * 8 + ((size_t)keys + 1) * 16 +
-	       (size_t)rte_align32pow2(keys + 1) * 4;
+	return c->max_connections + c->max_time_wait;
 }
 
 size_t
@@ -92,30 +76,7 @@ tcp_memory(const struct tcp_config *config)
 	       (size_t)links_of(&c) * sizeof(struct wheel_link) +
 	       (size_t)boards_of(&c) * sizeof(struct sack_board) +
 	       (size_t)c.buckets * sizeof(uint16_t) +
-	       hash_memory(hash_keys(&c));
-}
-
-static int
-compare_keys(const void *a, const void *b, size_t len)
-{
-	(void)len;
-	return *(const uint64_t *)a != *(const uint64_t *)b;
-}
-
-static struct rte_hash *
-make_hash(const struct tcp_config *c)
-{
-	const struct rte_hash_parameters params = {
-		.name = c->name,
-		.entries = hash_keys(c),
-		.key_len = sizeof(uint64_t),
-		.socket_id = SOCKET_ID_ANY,
-	};
-	struct rte_hash *hash = rte_hash_create(&params);
-
-	if (hash != NULL)
-		rte_hash_set_cmp_func(hash, compare_keys);
-	return hash;
+	       flow_keys_memory(keys_of(&c));
 }
 
 static int
@@ -130,7 +91,7 @@ make_tables(struct tcp *t)
 	t->link = rte_zmalloc(NULL, (size_t)links_of(c) * sizeof(*t->link), 64);
 	t->board = rte_zmalloc(
 		NULL, (size_t)boards_of(c) * sizeof(*t->board) + 1, 64);
-	t->hash = make_hash(c);
+	t->hash = flow_keys_create(keys_of(c), c->name);
 	return t->conn == NULL || t->wait == NULL || t->link == NULL ||
 			       t->board == NULL || t->hash == NULL
 		       ? -ENOMEM

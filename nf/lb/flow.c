@@ -9,11 +9,7 @@
 #include <rte_hash.h>
 #include <rte_malloc.h>
 
-/* rte_hash's own sizes: a bucket of 8 keys is a line, keys are 16 bytes. */
-#define HASH_BUCKET_KEYS  8
-#define HASH_BUCKET_BYTES 64
-#define HASH_KEY_BYTES    16
-#define HASH_RING_BYTES   4
+#include "dataplane/flow_keys.h"
 
 static uint32_t
 heads(void)
@@ -21,53 +17,11 @@ heads(void)
 	return FLOW_LISTS + FLOW_WHEEL_SLOTS;
 }
 
-/*
- * Keys that rte_hash is made for. It makes the next power of two of slots;
- * filled to the brim it would move keys about for every new one and at last
- * refuse, so at least a quarter of the slots stays free.
- */
-static uint32_t
-hash_keys(uint32_t n)
-{
-	uint32_t keys = 2 * n + 1;
-	uint32_t slots = rte_align32pow2(keys);
-
-	return (uint64_t)keys * 4 > (uint64_t)slots * 3 ? slots + 1 : keys;
-}
-
 size_t
 flow_table_memory(uint32_t n)
 {
-	size_t keys = hash_keys(n);
-	size_t slots = rte_align32pow2((uint32_t)keys);
-
 	return ((size_t)n + heads()) * sizeof(struct flow) +
-	       slots / HASH_BUCKET_KEYS * HASH_BUCKET_BYTES +
-	       (keys + 1) * HASH_KEY_BYTES +
-	       (size_t)rte_align32pow2((uint32_t)keys + 1) * HASH_RING_BYTES;
-}
-
-static int
-compare_keys(const void *a, const void *b, size_t len)
-{
-	(void)len;
-	return *(const uint64_t *)a != *(const uint64_t *)b;
-}
-
-static struct rte_hash *
-make_hash(uint32_t n, const char *name)
-{
-	const struct rte_hash_parameters params = {
-		.name = name,
-		.entries = hash_keys(n),
-		.key_len = sizeof(uint64_t),
-		.socket_id = SOCKET_ID_ANY,
-	};
-	struct rte_hash *hash = rte_hash_create(&params);
-
-	if (hash != NULL)
-		rte_hash_set_cmp_func(hash, compare_keys);
-	return hash;
+	       flow_keys_memory(2 * n);
 }
 
 static void
@@ -95,7 +49,7 @@ flow_table_init(
 		sizeof(struct flow));
 	if (t->flow == NULL)
 		return -ENOMEM;
-	t->hash = make_hash(n, name);
+	t->hash = flow_keys_create(2 * n, name);
 	if (t->hash == NULL)
 		return -ENOMEM;
 	make_lists(t, now_ms);
